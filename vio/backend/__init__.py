@@ -1,0 +1,1 @@
+"""Sliding-window back end: preintegration, residuals, block-sparse solver, marginalisation."""

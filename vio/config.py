@@ -1,0 +1,202 @@
+"""The frozen configuration tree and its strict TOML form. The defaults below are the reference design and stand nowhere else."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from vio.errors import ConfigError
+from vio.precision import Precision
+
+
+@dataclass(frozen=True)
+class FrontEndConfig:
+    """Integer front end. Lengths are pixels of the full image, scores are raw integers."""
+
+    max_features: int = 200
+    pyramid_levels: int = 4
+    corner: str = "shi_tomasi"  # or "harris"
+    corner_quality: float = 0.005  # a corner scores at least this share of the best one
+    corner_min_score: int = 30  # and at least this (see frontend/corners.py for its unit)
+    grid_rows: int = 8
+    grid_cols: int = 12
+    min_distance: int = 15
+    border: int = 8
+    klt_window: int = 15
+    klt_iterations: int = 12
+    klt_epsilon_log2: int = -5  # stop when the step is below 2^this pixels
+    klt_max_residual: int = 20  # mean absolute difference, grey levels
+    stereo_max_inverse_depth: float = 3.0  # 1/m; nearest depth searched is 1/3 m
+    stereo_back_tolerance: float = 0.7  # left-right-left disagreement, px
+    ransac_iterations: int = 64
+    ransac_threshold: float = 1.5  # px
+    keyframe_parallax: float = 12.0  # median rotation-compensated displacement since the last keyframe, px
+    keyframe_min_tracked: float = 0.7  # share of the last keyframe's features still alive
+    keyframe_max_interval: float = 0.5  # s
+
+
+@dataclass(frozen=True)
+class BackEndConfig:
+    """Sliding-window estimator. Sigmas are one standard deviation."""
+
+    window: int = 10  # keyframes
+    iterations: int = 4  # Gauss-Newton steps at most per keyframe
+    cost_tolerance: float = 1e-3  # we stop when |cost change| / cost < cost_tolerance
+    frame_iterations: int = 3  # Gauss-Newton steps of the per-frame refinement
+    pixel_sigma: float = 1.0  # px
+    huber: float = 1.5  # whitened residual where the loss turns linear
+    gate: float = 4.0  # whitened residual above which an observation is rejected
+    max_landmarks: int = 1000
+    min_depth: float = 0.15  # m
+    max_depth: float = 100.0  # m
+    gyro_noise_scale: float = 1.0  # multiplies the calibrated density
+    accel_noise_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class InitialConfig:
+    """Priors of the first state."""
+
+    accel_window: float = 0.25  # s of inertial data averaged for the first gravity direction
+    still_gyro: float = 0.03  # rad/s spread below which the rig is taken to stand still
+    still_accel: float = 0.25  # m/s^2 spread
+    tilt_sigma_still: float = 0.01  # rad
+    tilt_sigma_moving: float = 0.2  # rad
+    velocity_sigma_still: float = 0.05  # m/s
+    velocity_sigma_moving: float = 2.0  # m/s
+    gyro_bias_sigma: float = 0.1  # rad/s
+    accel_bias_sigma: float = 0.2  # m/s^2
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """Thresholds of the health report."""
+
+    min_tracks: int = 15
+    imu_gap: float = 0.025  # s between samples
+    max_gyro: float = 35.0  # rad/s; 2000 deg/s
+    max_accel: float = 320.0  # m/s^2
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration of one odometry. `precision` holds every word length."""
+
+    frontend: FrontEndConfig = field(default_factory=FrontEndConfig)
+    backend: BackEndConfig = field(default_factory=BackEndConfig)
+    initial: InitialConfig = field(default_factory=InitialConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    precision: Precision = field(default_factory=Precision)
+
+
+def _replace(base: Any, table: dict[str, Any], path: str, source: str) -> Any:
+    """Return `base` with the fields of a TOML table put in, refusing unknown names and wrong types."""
+    known = [f.name for f in dataclasses.fields(base)]
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        where = f"{path}{name}"
+        if name not in known:
+            raise ConfigError(f"{source}: unknown field '{where}'; known here: {', '.join(known)}")
+        values[name] = _convert(getattr(base, name), value, where, source)
+    return dataclasses.replace(base, **values)
+
+
+def _convert(old: Any, value: Any, where: str, source: str) -> Any:
+    """Bring one TOML value to the type of the field it replaces."""
+    if dataclasses.is_dataclass(old):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{source}: '{where}' is a table, not {value!r}")
+        return _replace(old, value, f"{where}.", source)
+    if isinstance(old, Enum):
+        allowed = [member.value for member in type(old)]
+        if value not in allowed:
+            raise ConfigError(f"{source}: '{where}' is {value!r}; allowed: {', '.join(allowed)}")
+        return type(old)(value)
+    if isinstance(old, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(old):
+        raise ConfigError(f"{source}: '{where}' wants a value of type {type(old).__name__}, not {value!r}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Nested dicts of TOML types."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return value.value if isinstance(value, Enum) else value
+
+
+def load(path: Path, base: Config | None = None) -> Config:
+    """Read a TOML profile; fields it does not name keep those of `base`. Raises ConfigError naming file and line."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the profile ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    return validated(_replace(base or Config(), table, "", str(path)), str(path))
+
+
+def override(config: Config, assignments: list[str]) -> Config:
+    """Apply `section.field=value` texts (the `--set` option); values are TOML, bare words are strings."""
+    for text in assignments:
+        name, equals, raw = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {text}: write section.field=value, for example --set backend.window=10")
+        try:
+            value = tomllib.loads(f"v = {raw}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = raw.strip()
+        for key in reversed(name.strip().split(".")):
+            value = {key: value}
+        config = _replace(config, value, "", f"--set {text}")
+    return validated(config, "--set") if assignments else config
+
+
+def dumps(config: Config) -> str:
+    """The complete resolved configuration as TOML; `load` of it gives an equal Config."""
+    return tomli_w.dumps(_plain(config))
+
+
+# (field, smallest, largest): outside of these a run is meaningless or a fixed-size buffer overflows.
+_LIMITS = (
+    ("frontend.max_features", 10, 2000),
+    ("frontend.pyramid_levels", 1, 6),
+    ("frontend.klt_window", 5, 31),
+    ("frontend.klt_iterations", 1, 100),
+    ("frontend.grid_rows", 1, 100),
+    ("frontend.grid_cols", 1, 100),
+    ("frontend.ransac_iterations", 1, 10000),
+    ("frontend.border", 1, 100),
+    ("backend.window", 3, 30),
+    ("backend.iterations", 1, 100),
+    ("backend.frame_iterations", 0, 100),
+    ("backend.max_landmarks", 50, 20000),
+    ("backend.pixel_sigma", 1e-3, 100.0),
+    ("backend.huber", 1e-3, 1e6),
+    ("backend.gate", 0.1, 1e9),
+    ("backend.min_depth", 1e-3, 10.0),
+    ("backend.max_depth", 1.0, 1e6),
+)
+
+
+def validated(config: Config, source: str) -> Config:
+    """Return the config if every value makes sense, else raise ConfigError naming the field and its range."""
+    for name, smallest, largest in _LIMITS:
+        section, attribute = name.split(".")
+        value = getattr(getattr(config, section), attribute)
+        if not smallest <= value <= largest:
+            raise ConfigError(f"{source}: '{name}' is {value}; allowed: {smallest} to {largest}")
+    if config.frontend.corner not in ("shi_tomasi", "harris"):
+        raise ConfigError(f"{source}: 'frontend.corner' is {config.frontend.corner!r}; allowed: shi_tomasi, harris")
+    if config.frontend.klt_window % 2 == 0:
+        raise ConfigError(f"{source}: 'frontend.klt_window' is {config.frontend.klt_window}; it must be odd")
+    for signal in dataclasses.fields(config.precision):
+        fmt = getattr(config.precision, signal.name)
+        if not 1 <= fmt.bits <= 62 or not 0 <= fmt.frac_bits <= 40:
+            raise ConfigError(f"{source}: 'precision.{signal.name}' has {fmt.bits} bits and {fmt.frac_bits} fraction bits; allowed: 1 to 62 and 0 to 40")
+    return config

@@ -1,0 +1,1 @@
+"""Integer front end: pyramid, corners, tracking, stereo, outlier rejection."""

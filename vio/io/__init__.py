@@ -1,0 +1,1 @@
+"""Readers, writers and the renderer. The engine imports nothing from here."""
