@@ -1,0 +1,107 @@
+"""Records of a recording, and its frames in order. After this point nobody knows a file format."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vio.calibration import Calibration
+from vio.errors import DataError
+from vio.types import StereoFrame
+
+LOOK_AHEAD = 8  # decoded frames waiting at most: 6 MB of 752x480 stereo
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Reference trajectory: t_ns (n,) int64 ascending, p_WB (n, 3) m, q_WB (n, 4) unit wxyz, v_WB (n, 3) m/s or None."""
+
+    t_ns: np.ndarray
+    p_WB: np.ndarray
+    q_WB: np.ndarray
+    v_WB: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One recording. Stamps are int64 nanoseconds, strictly ascending.
+
+    imu_w_B, imu_a_B: (n, 3) rad/s and m/s^2 in B. `load(i)` decodes frame i, or raises DataError saying what is wrong with it.
+    warnings: one line per fault that was found on opening and worked around.
+    """
+
+    name: str
+    calibration: Calibration
+    imu_t_ns: np.ndarray
+    imu_w_B: np.ndarray
+    imu_a_B: np.ndarray
+    frame_t_ns: np.ndarray
+    load: Callable[[int], StereoFrame]
+    ground_truth: GroundTruth | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadedFrame:
+    """One frame as it comes out of the decoder: `frame` is None and `fault` a line of text where it cannot be used."""
+
+    index: int
+    t_ns: int
+    frame: StereoFrame | None
+    fault: str
+    wait_ns: int
+
+
+def open_sequence(name_or_path: str | Path, mono: bool = False, progress: Callable[[int, int], None] | None = None) -> Sequence:
+    """Open an ASL/EuRoC folder or a built-in sequence (rendered on first use; `progress(done, total)` hears of it).
+
+    With `mono` the right camera is left out. Raises DataError or CalibrationError before any work.
+    """
+    from vio.io import asl  # here: the reader itself imports the records above
+
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return asl.read(path, mono)
+    if path.exists():
+        raise DataError(f"{path}: a file, but tinyvio reads folders in the ASL/EuRoC layout")
+    from vio.io.renderer import builtin_names, builtin_sequence
+
+    name = str(name_or_path)
+    if name not in builtin_names():
+        raise DataError(f"{name}: no such folder, and no built-in sequence of this name; built in: {', '.join(builtin_names())}")
+    return replace(asl.read(builtin_sequence(name, progress=progress), mono), name=name)
+
+
+def frames(sequence: Sequence, first: int, last: int, threads: int = 2) -> Iterator[LoadedFrame]:
+    """Yield frames first..last-1 in order, decoded ahead by `threads - 1` threads; with one thread each is decoded when asked for."""
+    if threads <= 1:
+        for index in range(first, last):
+            yield _waited(sequence, index, lambda: sequence.load(index))
+        return
+    pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="decode")
+    pending: deque[tuple[int, Future[StereoFrame]]] = deque()
+    try:
+        for index in range(first, last):
+            pending.append((index, pool.submit(sequence.load, index)))
+            if len(pending) >= LOOK_AHEAD:
+                ready, future = pending.popleft()
+                yield _waited(sequence, ready, future.result)
+        while pending:
+            ready, future = pending.popleft()
+            yield _waited(sequence, ready, future.result)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _waited(sequence: Sequence, index: int, obtain: Callable[[], StereoFrame]) -> LoadedFrame:
+    """Obtain one frame, noting how long it took and turning a DataError into its text."""
+    start = time.perf_counter_ns()
+    try:
+        frame, fault = obtain(), ""
+    except DataError as error:
+        frame, fault = None, str(error)
+    return LoadedFrame(index, int(sequence.frame_t_ns[index]), frame, fault, time.perf_counter_ns() - start)

@@ -1,0 +1,97 @@
+"""Files of a run, each complete or absent: written beside its place under another name, then renamed."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vio import config as configuration
+from vio.config import Config
+from vio.errors import DataError
+from vio.events import Event
+from vio.runner import HealthRow, RunResult, Trajectory
+
+_EUROC_HEADER = (
+    "#timestamp [ns],p_WB_x [m],p_WB_y [m],p_WB_z [m],q_WB_w [],q_WB_x [],q_WB_y [],q_WB_z [],"
+    "v_WB_x [m s^-1],v_WB_y [m s^-1],v_WB_z [m s^-1],b_g_x [rad s^-1],b_g_y [rad s^-1],b_g_z [rad s^-1],"
+    "b_a_x [m s^-2],b_a_y [m s^-2],b_a_z [m s^-2]"
+)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the output folder and prove that it can be written, before hours of work depend on it. Raises DataError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "metrics.json.probe", b"")
+        (folder / "metrics.json.probe").unlink()
+    except OSError as error:
+        raise DataError(f"{folder}: cannot write results there ({error.strerror}); choose another with --out") from None
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_run(folder: Path, result: RunResult, metrics: dict[str, Any], config: Config, comment: str = "") -> None:
+    """Write all files of a run; `comment` goes to the head of config.toml."""
+    resolved = "".join(f"# {line}\n" for line in comment.splitlines()) + configuration.dumps(config)
+    files = {
+        "trajectory.tum": tum(result.trajectory).encode(),
+        "trajectory_euroc.csv": euroc(result.trajectory).encode(),
+        "health.csv": health(result.health).encode(),
+        "counts.npz": counts(result),
+        "config.toml": resolved.encode(),
+        "metrics.json": (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode(),
+    }
+    if result.failure:
+        files["error.txt"] = result.failure.encode()
+    else:
+        (folder / "error.txt").unlink(missing_ok=True)  # of an earlier run
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+
+
+def seconds(t_ns: int) -> str:
+    """Seconds with nine decimals, exact: a float64 would be off by 100 ns at today's dates."""
+    sign, size = ("-", -t_ns) if t_ns < 0 else ("", t_ns)
+    return f"{sign}{size // 10**9}.{size % 10**9:09d}"
+
+
+def tum(trajectory: Trajectory) -> str:
+    """TUM format: `t[s] tx ty tz qx qy qz qw` of T_WB, one line per pose (the quaternion's order is the format's, not ours)."""
+    rows = zip(trajectory.t_ns.tolist(), trajectory.p_WB.tolist(), trajectory.q_WB.tolist())
+    return "".join(f"{seconds(t)} {x:.9f} {y:.9f} {z:.9f} {qx:.9f} {qy:.9f} {qz:.9f} {qw:.9f}\n" for t, (x, y, z), (qw, qx, qy, qz) in rows)
+
+
+def euroc(trajectory: Trajectory) -> str:
+    """EuRoC's ground-truth columns, every number with all the digits of its float64."""
+    values = np.hstack([trajectory.p_WB, trajectory.q_WB, trajectory.v_WB, trajectory.b_g, trajectory.b_a])
+    rows = (",".join([str(t), *map(repr, row)]) for t, row in zip(trajectory.t_ns.tolist(), values.tolist()))
+    return "\n".join([_EUROC_HEADER, *rows]) + "\n"
+
+
+def health(rows: tuple[HealthRow, ...]) -> str:
+    """One line per frame, and before them one per fault found on opening the sequence."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["t_ns", "state", "reasons", "tracked", "initialised_by", "message"])
+    for row in rows:
+        writer.writerow([row.t_ns, row.state, ";".join(row.reasons), row.tracked, row.initialised_by, row.message])
+    return text.getvalue()
+
+
+def counts(result: RunResult) -> bytes:
+    """An npz archive: `t_ns` (m,), `counts` (m, events), `events` (events,) the column names."""
+    data = io.BytesIO()
+    np.savez_compressed(data, t_ns=result.frame_t_ns, counts=result.counts, events=np.array([event.name for event in Event]))
+    return data.getvalue()

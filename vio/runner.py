@@ -1,0 +1,201 @@
+"""The run loop: a sequence through an Odometry, everything that came out kept as arrays."""
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vio import lie, odometry
+from vio.config import Config
+from vio.errors import DataError
+from vio.events import Event
+from vio.io.sequence import LoadedFrame, Sequence, frames
+from vio.types import FrameOutput
+
+_IMU_LEAD_NS = 1_000_000_000  # inertial data before the first frame that can still help the initialisation
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What part of a sequence to run, and with how many threads in all (decoding included)."""
+
+    start: float = 0.0  # s after the first frame
+    max_frames: int | None = None
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """States as arrays: t_ns (n,) int64, p_WB (n, 3), q_WB (n, 4) wxyz, v_WB (n, 3), b_g (n, 3), b_a (n, 3)."""
+
+    t_ns: np.ndarray
+    p_WB: np.ndarray
+    q_WB: np.ndarray
+    v_WB: np.ndarray
+    b_g: np.ndarray
+    b_a: np.ndarray
+
+
+@dataclass(frozen=True)
+class HealthRow:
+    """One line of health.csv. `state` is a HealthState value, `skipped` for an unusable frame, `sequence` for a fault found on opening."""
+
+    t_ns: int
+    state: str
+    reasons: tuple[str, ...] = ()
+    tracked: int = 0
+    initialised_by: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a run leaves. `frame_t_ns` (m,) and `counts` (m, events) cover the frames given to the engine.
+
+    frames counts those of the sequence that were reached, unusable ones included. stage_ns: per stage one entry per frame.
+    """
+
+    frames: int
+    trajectory: Trajectory
+    frame_t_ns: np.ndarray
+    counts: np.ndarray
+    health: tuple[HealthRow, ...]
+    stage_ns: dict[str, np.ndarray]
+    seconds: float
+    warmup_seconds: float
+    interrupted: bool
+    failure: str  # traceback of an error inside the engine, empty when all went well
+
+
+class _Recording:
+    """Collects what the engine says, frame by frame."""
+
+    def __init__(self, sequence: Sequence, first: int) -> None:
+        start = int(sequence.frame_t_ns[first])
+        self.frames = 0
+        self.states: list[tuple] = []
+        self.frame_t_ns: list[int] = []
+        self.counts: list[np.ndarray] = []
+        self.health = [HealthRow(start, "sequence", message=text) for text in sequence.warnings]
+        self.stages: dict[str, list[int]] = {}
+
+    def skip(self, loaded: LoadedFrame) -> None:
+        """Note a frame that could not be used."""
+        self.frames += 1
+        self.health.append(HealthRow(loaded.t_ns, "skipped", ("image_unreadable",), message=loaded.fault))
+
+    def add(self, output: FrameOutput, wait_ns: int, engine_ns: int) -> None:
+        """Keep one frame's output; a state that is not finite is not a pose and is reported instead."""
+        health, state = output.health, output.state
+        reasons = health.reasons
+        if state is not None:
+            row = (state.t_ns, state.T_WB[:3, 3].copy(), lie.quat_from_matrix(np.ascontiguousarray(state.T_WB[:3, :3])), state.v_WB, state.b_g, state.b_a)
+            if all(np.isfinite(value).all() for value in row[1:]):
+                self.states.append(row)
+            else:
+                reasons = (*reasons, "state_not_finite")
+        self.frames += 1
+        self.frame_t_ns.append(output.t_ns)
+        self.counts.append(output.counts.copy())
+        self.health.append(HealthRow(output.t_ns, health.state.value, reasons, health.tracked, health.initialised_by))
+        for stage, ns in {"decode_wait": wait_ns, **output.stage_ns, "engine": engine_ns}.items():
+            self.stages.setdefault(stage, []).append(ns)
+
+    def trajectory(self) -> Trajectory:
+        """The poses so far."""
+        columns = [np.array([row[k] for row in self.states], np.float64) for k in range(1, 6)]
+        shaped = [column.reshape(-1, width) for column, width in zip(columns, (3, 4, 3, 3, 3))]
+        return Trajectory(np.array([row[0] for row in self.states], np.int64), *shaped)
+
+
+def selected(sequence: Sequence, options: RunOptions) -> tuple[int, int]:
+    """Indices (first, last) of the frames to run, last excluded. Raises DataError if none is left."""
+    t_ns = sequence.frame_t_ns
+    first = int(np.searchsorted(t_ns, int(t_ns[0]) + round(options.start * 1e9)))
+    if first >= len(t_ns):
+        raise DataError(f"{sequence.name}: --start {options.start:g} is after its end ({(t_ns[-1] - t_ns[0]) / 1e9:.1f} s)")
+    last = len(t_ns) if options.max_frames is None else min(first + options.max_frames, len(t_ns))
+    return first, last
+
+
+def run(
+    sequence: Sequence,
+    config: Config,
+    options: RunOptions = RunOptions(),
+    watch: Callable[[int, FrameOutput | None], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """Run the odometry over a sequence. `watch(frames_done, output)` hears of each frame; `stop()` true ends the run early."""
+    first, last = selected(sequence, options)
+    before = time.perf_counter()
+    odometry.warm_up(sequence.calibration, config)
+    engine = odometry.Odometry(sequence.calibration, config)
+    recording = _Recording(sequence, first)
+    begin = time.perf_counter()
+    failure, stopped = "", False
+    supply = _imu_supply(sequence, int(sequence.frame_t_ns[first]) - _IMU_LEAD_NS)
+    for loaded in frames(sequence, first, last, options.threads):
+        if stopped := stop():
+            break
+        output = None
+        if loaded.frame is None:
+            recording.skip(loaded)
+        else:
+            try:
+                start = time.perf_counter_ns()
+                engine.add_imu(*supply(loaded.t_ns))
+                output = engine.add_frame(loaded.t_ns, loaded.frame.left, loaded.frame.right)
+            except Exception:  # whatever happens in there, the frames before it are a result
+                failure = traceback.format_exc()
+                break
+            recording.add(output, loaded.wait_ns, time.perf_counter_ns() - start)
+        if watch:
+            watch(recording.frames, output)
+    return _result(recording, time.perf_counter() - begin, begin - before, stopped, failure)
+
+
+def _result(recording: _Recording, seconds: float, warmup_seconds: float, interrupted: bool, failure: str) -> RunResult:
+    """The recording as arrays."""
+    return RunResult(
+        frames=recording.frames,
+        trajectory=recording.trajectory(),
+        frame_t_ns=np.array(recording.frame_t_ns, np.int64),
+        counts=np.array(recording.counts, np.int64).reshape(-1, len(Event)),
+        health=tuple(recording.health),
+        stage_ns={stage: np.array(ns, np.int64) for stage, ns in recording.stages.items()},
+        seconds=seconds,
+        warmup_seconds=warmup_seconds,
+        interrupted=interrupted,
+        failure=failure,
+    )
+
+
+def _imu_supply(sequence: Sequence, from_ns: int) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """A function of a frame's time that hands out the samples not yet given, up to the first one at or after that time."""
+    t_ns = sequence.imu_t_ns
+    given = int(np.searchsorted(t_ns, from_ns))
+
+    def supply(until_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        nonlocal given
+        part = slice(given, max(given, min(int(np.searchsorted(t_ns, until_ns)) + 1, len(t_ns))))
+        given = part.stop
+        return t_ns[part], sequence.imu_w_B[part], sequence.imu_a_B[part]
+
+    return supply
+
+
+def peak_rss_mb() -> float | None:
+    """Largest resident memory of this process so far in MB (10^6 bytes), None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would include what the parent held before exec
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
