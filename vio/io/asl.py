@@ -3,6 +3,7 @@
 Body is the IMU: should the IMU's own T_BS not be the identity, everything is re-expressed in the IMU's frame.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def read(folder: Path, mono: bool = False) -> Sequence:
     _check_overlap(root, left[0], imu_t_ns)
     truth, truth_faults = _ground_truth(root, T_SB)
     load = partial(_load, calibration, root, left, right)
+    _check_size(load)
     name = root.resolve().parent.name if root.name == "mav0" else root.resolve().name
     return Sequence(name, calibration, imu_t_ns, imu[:, :3].copy(), imu[:, 3:].copy(), left[0], load, truth, faults + truth_faults)
 
@@ -145,6 +147,16 @@ def _load(calibration: Calibration, root: Path, left: tuple, right: tuple | None
         camera = calibration.right
         other = read_grey(root / "cam1" / "data" / right[1][index], camera.width, camera.height)
     return StereoFrame(int(left[0][index]), picture, other)
+
+
+def _check_size(load: Callable[[int], StereoFrame]) -> None:
+    """Refuse images that are not of the calibrated size; other faults of the first frame are the run's to report."""
+    try:
+        load(0)
+    except CalibrationError:
+        raise
+    except DataError:
+        pass
 
 
 def _ground_truth(root: Path, T_SB: np.ndarray) -> tuple[GroundTruth | None, tuple[str, ...]]:

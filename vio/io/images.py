@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vio.errors import DataError
+from vio.errors import CalibrationError, DataError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -13,7 +13,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def read_grey(path: Path, width: int, height: int) -> np.ndarray:
     """Decode a picture to (height, width) uint8, C-contiguous: colour becomes grey, 16 bits lose the lower 8.
 
-    Raises DataError naming the file if it is missing, damaged or of another size.
+    Raises DataError naming the file if it is missing or damaged, CalibrationError if it is of another size.
     """
     import cv2
 
@@ -21,7 +21,7 @@ def read_grey(path: Path, width: int, height: int) -> np.ndarray:
     if image is None:
         raise DataError(f"{path}: cannot be decoded as an image")
     if image.shape[:2] != (height, width):
-        raise DataError(f"{path}: the image is {image.shape[1]}x{image.shape[0]}, but sensor.yaml says {width}x{height}")
+        raise CalibrationError(f"{path}: the image is {image.shape[1]}x{image.shape[0]}, but sensor.yaml says {width}x{height}")
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     if image.dtype != np.uint8:
