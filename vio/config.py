@@ -30,6 +30,7 @@ class FrontEndConfig:
     klt_iterations: int = 12
     klt_epsilon_log2: int = -5  # stop when the step is below 2^this pixels
     klt_max_residual: int = 20  # mean absolute difference, grey levels
+    klt_min_eigenvalue: float = 0.5  # (grey levels / px)^2, mean over the window; a flatter template is not tracked
     stereo_max_inverse_depth: float = 3.0  # 1/m; nearest depth searched is 1/3 m
     stereo_back_tolerance: float = 0.7  # left-right-left disagreement, px
     ransac_iterations: int = 64

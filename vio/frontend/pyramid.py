@@ -1,0 +1,73 @@
+"""Gaussian image pyramid in integers: the 5-tap binomial of Burt and Adelson 1983, decimated by two.
+
+Pixel (row, col) of level k + 1 lies on pixel (2 row, 2 col) of level k, so a position halves from level to level with no offset.
+"""
+
+import numba
+import numpy as np
+
+from vio.events import Event
+
+_PYRAMID_PIXEL = int(Event.PYRAMID_PIXEL)
+
+
+def allocate(height: int, width: int, levels: int) -> tuple[np.ndarray, ...]:
+    """Return `levels` uninitialised C-contiguous uint8 pictures; each level has ceil(size / 2) of the level below."""
+    shapes = [(height, width)]
+    for _ in range(levels - 1):
+        shapes.append(tuple((side + 1) // 2 for side in shapes[-1]))
+    return tuple(np.empty(shape, np.uint8) for shape in shapes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy(image, out):
+    for row in range(image.shape[0]):
+        out[row] = image[row]
+
+
+@numba.njit(cache=True, nogil=True)
+def _column_sums(a, b, c, d, e, sums):
+    """1 4 6 4 1 across five rows into sums[2:-2]; at most 16 * 255 fits 16 bits. Two replicated samples on either side."""
+    width = a.shape[0]
+    inner = sums[2 : width + 2]
+    for col in range(width):
+        outer = np.int32(np.int32(a[col]) + np.int32(e[col]))
+        near = np.int32(np.int32(b[col]) + np.int32(d[col]))
+        inner[col] = np.int32(outer + np.int32(np.int32(4 * near) + np.int32(6 * np.int32(c[col]))))
+    sums[0] = sums[1] = sums[2]
+    sums[width + 2] = sums[width + 3] = sums[width + 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _row_sums(sums, out):
+    """1 4 6 4 1 along the row at every second sample, divided by 256 with (sum + 128) >> 8."""
+    for col in range(out.shape[0]):
+        at = 2 * col
+        outer = np.int32(sums[at]) + np.int32(sums[at + 4])
+        near = np.int32(sums[at + 1]) + np.int32(sums[at + 3])
+        out[col] = np.uint8((outer + 4 * near + 6 * np.int32(sums[at + 2]) + 128) >> 8)
+
+
+@numba.njit(cache=True, nogil=True)
+def _reduce(source, out, sums):
+    """Fill one level from the level below, replicating the border rows."""
+    last = source.shape[0] - 1
+    for row in range(out.shape[0]):
+        mid = 2 * row
+        above, top = max(mid - 1, 0), max(mid - 2, 0)
+        below, bottom = min(mid + 1, last), min(mid + 2, last)
+        _column_sums(source[top], source[above], source[mid], source[below], source[bottom], sums)
+        _row_sums(sums, out[row])
+
+
+@numba.njit(cache=True, nogil=True)
+def build(image, levels, counts):
+    """Copy `image` (height, width) uint8 into levels[0] and fill the reduced levels from it.
+
+    levels: from `allocate` with the picture's size. counts: int64 by `Event`; every pixel of a reduced level is one PYRAMID_PIXEL.
+    """
+    _copy(image, levels[0])
+    sums = np.empty(image.shape[1] + 4, np.int16)
+    for k in range(1, len(levels)):
+        _reduce(levels[k - 1], levels[k], sums[: levels[k - 1].shape[1] + 4])
+        counts[_PYRAMID_PIXEL] += levels[k].size
