@@ -25,6 +25,8 @@ class Precision:
     position: Fixed = _fixed(20, 8)  # pixels: +-2048 with 1/256
     step: Fixed = _fixed(20, 8)  # one Gauss-Newton step of the tracker, pixels
     ray: Fixed = _fixed(18, 14)  # normalised image coordinate, +-8
+    focal: Fixed = _fixed(24, 12, signed=False)  # focal length and principal point, pixels
+    distortion: Fixed = _fixed(24, 20)  # radial factor, tangential coefficients, distorted coordinate
     rotation: Fixed = _fixed(16, 14)  # element of a rotation matrix
     translation: Fixed = _fixed(18, 14)  # metres, stereo baseline
     inverse_depth: Fixed = _fixed(18, 14, signed=False)  # 1/m

@@ -1,0 +1,170 @@
+"""Pixels to rays and back in integers: a table for the undistortion, a radial table and two products for the distortion.
+
+A ray is a normalised image point (x, y), the direction (x, y, 1), raw in `precision.ray`. Undistortion has no closed form, so
+it is sampled every 2**_GRID_LOG2 pixels and interpolated; the radial factor of the distortion is a function of r^2 alone and
+is sampled every 2**_RADIUS_LOG2. Against the exact model with EuRoC's lens: undistortion below 0.08 px (corners; median 0.013), distortion below 0.01 px.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.camera import Camera
+from vio.events import Event
+from vio.fixed import narrow, round_divide, round_shift
+from vio.precision import Precision
+
+_GRID_LOG2 = 3  # pixels between samples: the interpolation error grows with the square of the spacing
+_MARGIN = 32  # pixels sampled beyond the border, so that a feature on its way out still has a ray
+_RADIUS_LOG2 = -6  # spacing of the radial table in r^2
+_RADIUS_MAX = 16.0  # r^2 where the radial table ends at the latest (76 degrees off axis)
+_RAY_LOOKUP = int(Event.RAY_LOOKUP)
+
+
+class RayFormat(NamedTuple):
+    """Shifts, limits and lens constants of the ray kernels, plain integers."""
+
+    position_frac: int
+    position_min: int
+    position_max: int
+    ray_frac: int
+    ray_min: int
+    ray_max: int
+    rotation_frac: int
+    distortion_frac: int
+    distortion_min: int
+    distortion_max: int
+    focal_frac: int
+    cell_log2: int  # raw position bits inside one cell of the ray table
+    origin: int  # raw position of the border's negative, added before the cell index is taken
+    radius_log2: int  # raw r^2 bits inside one cell of the radial table
+    fx: int
+    fy: int
+    cx: int
+    cy: int
+    p1: int
+    p2: int
+
+
+class Lens(NamedTuple):
+    """A camera in integers: table (rows, cols, 2) int32 rays, radial (m,) int32 factors, and their format."""
+
+    table: np.ndarray
+    radial: np.ndarray
+    fmt: RayFormat
+
+
+def make_lens(camera: Camera, precision: Precision) -> Lens:
+    """Quantise a camera: sample its undistortion on a pixel grid and its radial factor on a grid of r^2."""
+    step = 1 << _GRID_LOG2
+    u = np.arange(-_MARGIN, camera.width + _MARGIN + step, step, dtype=np.float64)
+    v = np.arange(-_MARGIN, camera.height + _MARGIN + step, step, dtype=np.float64)
+    uv = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
+    xy = camera.unproject(uv)
+    table = precision.ray.to_raw(xy).astype(np.int32).reshape(len(v), len(u), 2)
+    # where the lens model folds back, no ray lands on the pixel: such rays must not stretch the radial table
+    valid = abs(camera.project(xy) - uv).max(1) < 0.01
+    reach = min((xy[valid] ** 2).sum(1).max(initial=2.0**_RADIUS_LOG2), _RADIUS_MAX)
+    radius_bits = min(-_RADIUS_LOG2, precision.ray.frac_bits)
+    r2 = np.arange(int(np.ceil(reach * 2.0**radius_bits)) + 2) * 2.0**-radius_bits
+    radial = precision.distortion.to_raw(1.0 + r2 * (camera.k1 + camera.k2 * r2)).astype(np.int32)
+    return Lens(np.ascontiguousarray(table), radial, _ray_format(camera, precision, radius_bits))
+
+
+def _ray_format(camera: Camera, precision: Precision, radius_bits: int) -> RayFormat:
+    position, ray, distortion, focal = precision.position, precision.ray, precision.distortion, precision.focal
+    return RayFormat(
+        *(position.frac_bits, position.raw_min, position.raw_max),
+        *(ray.frac_bits, ray.raw_min, ray.raw_max, precision.rotation.frac_bits),
+        *(distortion.frac_bits, distortion.raw_min, distortion.raw_max, focal.frac_bits),
+        *(position.frac_bits + _GRID_LOG2, _MARGIN << position.frac_bits, ray.frac_bits - radius_bits),
+        *(int(focal.to_raw(value)) for value in (camera.fx, camera.fy, camera.cx, camera.cy)),
+        *(int(distortion.to_raw(value)) for value in (camera.p1, camera.p2)),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def undistort_point(u, v, table, fmt):
+    """Raw ray (x, y) of a raw pixel (u, v): bilinear in the table; pixels beyond it take its border cell."""
+    shift, last = fmt.cell_log2, (1 << fmt.cell_log2) - 1
+    u, v = max(u + fmt.origin, 0), max(v + fmt.origin, 0)
+    u, v = min(u, ((table.shape[1] - 1) << shift) - 1), min(v, ((table.shape[0] - 1) << shift) - 1)
+    col, row = u >> shift, v >> shift
+    a, b = u & last, v & last
+    # the four weights add up to exactly 2**(2 shift), so a constant table comes out unchanged
+    w11 = a * b
+    w01, w10 = (a << shift) - w11, (b << shift) - w11
+    w00 = (1 << (2 * shift)) - w01 - w10 - w11
+    x = w00 * table[row, col, 0] + w01 * table[row, col + 1, 0] + w10 * table[row + 1, col, 0] + w11 * table[row + 1, col + 1, 0]
+    y = w00 * table[row, col, 1] + w01 * table[row, col + 1, 1] + w10 * table[row + 1, col, 1] + w11 * table[row + 1, col + 1, 1]
+    return narrow(x, 2 * shift, fmt.ray_min, fmt.ray_max), narrow(y, 2 * shift, fmt.ray_min, fmt.ray_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def radial_factor(r2, radial, fmt):
+    """Raw radial factor at raw r^2 (`ray_frac` fraction bits), linear in the table, constant beyond its end.
+
+    The constant keeps the distortion monotonic where the polynomial would fold back into the picture.
+    """
+    index = r2 >> fmt.radius_log2
+    if index >= radial.shape[0] - 1:
+        return np.int64(radial[radial.shape[0] - 1])
+    weight = r2 & ((1 << fmt.radius_log2) - 1)
+    mixed = radial[index] * ((1 << fmt.radius_log2) - weight) + radial[index + 1] * weight
+    return narrow(mixed, fmt.radius_log2, fmt.distortion_min, fmt.distortion_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def distort_point(x, y, radial, fmt):
+    """Raw pixel (u, v) of a raw ray (x, y), saturated to the position format. Brown's model as in `camera.distort`."""
+    xx, yy, xy = x * x, y * y, x * y
+    r2 = round_shift(xx + yy, fmt.ray_frac)
+    factor = radial_factor(r2, radial, fmt)
+    # tangential terms carry 2 ray_frac more fraction bits than the distorted coordinate
+    tangential_x = narrow(2 * fmt.p1 * xy + fmt.p2 * (3 * xx + yy), 2 * fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
+    tangential_y = narrow(fmt.p1 * (xx + 3 * yy) + 2 * fmt.p2 * xy, 2 * fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
+    xd = narrow((x * factor) + (tangential_x << fmt.ray_frac), fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
+    yd = narrow((y * factor) + (tangential_y << fmt.ray_frac), fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
+    shift = fmt.focal_frac + fmt.distortion_frac - fmt.position_frac
+    u = narrow(fmt.fx * xd + (fmt.cx << fmt.distortion_frac), shift, fmt.position_min, fmt.position_max)
+    v = narrow(fmt.fy * yd + (fmt.cy << fmt.distortion_frac), shift, fmt.position_min, fmt.position_max)
+    return u, v
+
+
+@numba.njit(cache=True, nogil=True)
+def rotate_point(x, y, R, fmt):
+    """Rotate the ray (x, y, 1) by R (3, 3) raw: (x', y', z), the new raw ray and the raw third component, 0 if behind."""
+    one = 1 << fmt.ray_frac
+    X = R[0, 0] * x + R[0, 1] * y + R[0, 2] * one
+    Y = R[1, 0] * x + R[1, 1] * y + R[1, 2] * one
+    Z = R[2, 0] * x + R[2, 1] * y + R[2, 2] * one
+    z = narrow(Z, fmt.rotation_frac, fmt.ray_min, fmt.ray_max)
+    if z <= 0:
+        return x, y, 0
+    # one common division of full-length products: rounding X, Y first would cost a bit of the ray
+    new_x = min(max(round_divide(X << fmt.ray_frac, Z), fmt.ray_min), fmt.ray_max)
+    new_y = min(max(round_divide(Y << fmt.ray_frac, Z), fmt.ray_min), fmt.ray_max)
+    return new_x, new_y, z
+
+
+@numba.njit(cache=True, nogil=True)
+def lookup(uv_raw, table, fmt, rays_out, counts):
+    """Fill rays_out (n, 2) int32 with the rays of uv_raw (n, 2) int32."""
+    for i in range(uv_raw.shape[0]):
+        rays_out[i, 0], rays_out[i, 1] = undistort_point(np.int64(uv_raw[i, 0]), np.int64(uv_raw[i, 1]), table, fmt)
+    counts[_RAY_LOOKUP] += uv_raw.shape[0]
+
+
+@numba.njit(cache=True, nogil=True)
+def rotate(rays, R_raw, fmt, rays_out):
+    """Fill rays_out (n, 2) int32 with R r; a ray that turns behind the camera stays as it was."""
+    for i in range(rays.shape[0]):
+        rays_out[i, 0], rays_out[i, 1], _ = rotate_point(np.int64(rays[i, 0]), np.int64(rays[i, 1]), R_raw, fmt)
+
+
+@numba.njit(cache=True, nogil=True)
+def project(rays, radial, fmt, uv_out):
+    """Fill uv_out (n, 2) int32 with the distorted pixels of rays (n, 2) int32."""
+    for i in range(rays.shape[0]):
+        uv_out[i, 0], uv_out[i, 1] = distort_point(np.int64(rays[i, 0]), np.int64(rays[i, 1]), radial, fmt)
