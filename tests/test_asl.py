@@ -179,6 +179,18 @@ def test_frames_can_be_abandoned_half_way(recording: Path) -> None:
         next(stream)
 
 
+def test_every_inertial_sample_is_handed_out_once_and_before_its_frame(recording: Path) -> None:
+    """Oracle: the batches put end to end are the table, and each ends with the first sample at or after its frame."""
+    (recording / "mav0" / "cam0" / "data" / f"{FIRST_NS + 3 * PERIOD_NS}.png").unlink()
+    sequence = asl.read(recording)
+    pairs = list(sequence)
+    assert [frame.t_ns for _, frame in pairs] == np.delete(sequence.frame_t_ns, 3).tolist()
+    for (t_ns, _, _), frame in pairs:
+        assert t_ns[-2] < frame.t_ns <= t_ns[-1]
+    given = np.concatenate([t_ns for (t_ns, _, _), _ in pairs])
+    assert given.tolist() == sequence.imu_t_ns[: len(given)].tolist()
+
+
 def test_sixteen_bit_and_colour_pictures_become_grey_of_eight_bits(tmp_path: Path) -> None:
     """Oracle: 16 bits lose their lower 8; a colour picture with equal channels is its own grey."""
     grey = np.arange(WIDTH * HEIGHT, dtype=np.uint16).reshape(HEIGHT, WIDTH)

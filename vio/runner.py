@@ -12,11 +12,8 @@ from vio import lie, odometry
 from vio.config import Config
 from vio.errors import DataError
 from vio.events import Event
-from vio.io.sequence import LoadedFrame, Sequence, frames
+from vio.io.sequence import LoadedFrame, Sequence, frames, imu_supply
 from vio.types import FrameOutput
-
-_IMU_LEAD_NS = 1_000_000_000  # inertial data before the first frame that can still help the initialisation
-
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -136,7 +133,7 @@ def run(
     recording = _Recording(sequence, first)
     begin = time.perf_counter()
     failure, stopped = "", False
-    supply = _imu_supply(sequence, int(sequence.frame_t_ns[first]) - _IMU_LEAD_NS)
+    supply = imu_supply(sequence, int(sequence.frame_t_ns[first]))
     for loaded in frames(sequence, first, last, options.threads):
         if stopped := stop():
             break
@@ -171,20 +168,6 @@ def _result(recording: _Recording, seconds: float, warmup_seconds: float, interr
         interrupted=interrupted,
         failure=failure,
     )
-
-
-def _imu_supply(sequence: Sequence, from_ns: int) -> Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """A function of a frame's time that hands out the samples not yet given, up to the first one at or after that time."""
-    t_ns = sequence.imu_t_ns
-    given = int(np.searchsorted(t_ns, from_ns))
-
-    def supply(until_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        nonlocal given
-        part = slice(given, max(given, min(int(np.searchsorted(t_ns, until_ns)) + 1, len(t_ns))))
-        given = part.stop
-        return t_ns[part], sequence.imu_w_B[part], sequence.imu_a_B[part]
-
-    return supply
 
 
 def peak_rss_mb() -> float | None:

@@ -14,6 +14,7 @@ from vio.errors import DataError
 from vio.types import StereoFrame
 
 LOOK_AHEAD = 8  # decoded frames waiting at most: 6 MB of 752x480 stereo
+_IMU_LEAD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,33 @@ class Sequence:
     load: Callable[[int], StereoFrame]
     ground_truth: GroundTruth | None
     warnings: tuple[str, ...] = ()
+
+    def __iter__(self) -> "Iterator[tuple[Imu, StereoFrame]]":
+        """Yield `(t_ns, w_B, a_B), frame` for every usable frame: the inertial samples up to it, then the pictures."""
+        supply = imu_supply(self, int(self.frame_t_ns[0]))
+        for loaded in frames(self, 0, len(self.frame_t_ns)):
+            if loaded.frame is not None:
+                yield supply(loaded.t_ns), loaded.frame
+
+
+Imu = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B (n, 3), a_B (n, 3)
+
+
+def imu_supply(sequence: Sequence, first_frame_ns: int) -> Callable[[int], Imu]:
+    """A function of a frame's time that hands out the samples not yet given, up to the first one at or after that time.
+
+    The first call also gives what came in the second before the first frame, for the initialisation.
+    """
+    t_ns = sequence.imu_t_ns
+    given = int(np.searchsorted(t_ns, first_frame_ns - _IMU_LEAD_NS))
+
+    def supply(until_ns: int) -> Imu:
+        nonlocal given
+        part = slice(given, max(given, min(int(np.searchsorted(t_ns, until_ns)) + 1, len(t_ns))))
+        given = part.stop
+        return t_ns[part], sequence.imu_w_B[part], sequence.imu_a_B[part]
+
+    return supply
 
 
 @dataclass(frozen=True)
