@@ -100,9 +100,3 @@ def round_divide(numerator, denominator):
     if twice > denominator or (twice == denominator and (down & 1) == 1):
         down += 1
     return down
-
-
-@numba.njit(cache=True, inline="always")
-def round_divide(numerator, denominator):
-    """Divide integers, rounding to nearest, ties upwards; `denominator` > 0."""
-    return (2 * numerator + denominator) // (2 * denominator)
