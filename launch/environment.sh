@@ -28,13 +28,14 @@ prepare() {
             exit 1
         }
     fi
-    stamp=".venv/installed$1"
-    if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$(fingerprint)" ]; then
+    wanted=$(fingerprint)
+    # an environment for the tests serves the demo too
+    if [ "$(cat ".venv/installed$1" 2>/dev/null)" != "$wanted" ] && [ "$(cat ".venv/installed[test]" 2>/dev/null)" != "$wanted" ]; then
         echo "installing tinyvio and what it needs into .venv (once)" >&2
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$1" || {
             echo "the installation failed: is a Python package index reachable?" >&2
             exit 1
         }
-        fingerprint >"$stamp"
+        echo "$wanted" >".venv/installed$1"
     fi
 }
