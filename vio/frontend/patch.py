@@ -1,0 +1,103 @@
+"""The patch around a sub-pixel position: gathering, bilinear interpolation and central differences in integers.
+
+Everything is flat int32: a loop over whole rows-with-padding fills whole vectors, where a loop over 15 samples would not.
+The formats come as a NamedTuple of plain ints with at least the fields `KltFormat` has.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.fixed import narrow, narrow32
+
+
+class Scratch(NamedTuple):
+    """Buffers of one patch, int32, flat. Rows of the iterated arrays are `window + 1` apart: a flat loop fills whole vectors."""
+
+    pixels: np.ndarray
+    wide: np.ndarray  # interpolated template with one more sample on every side
+    template: np.ndarray
+    gradient_x: np.ndarray  # zero outside the window, as is gradient_y
+    gradient_y: np.ndarray
+    mask: np.ndarray  # -1 inside the window, else 0
+    residual: np.ndarray
+
+
+@numba.njit(cache=True, nogil=True)
+def new_scratch(fmt):
+    """Buffers for one call; lengths are whole chunks so that no vector loop has a remainder."""
+    stride = fmt.window + 1
+    length = -(-fmt.window * stride // fmt.chunk) * fmt.chunk
+    wide = (fmt.window + 3) * (fmt.window + 3)
+    mask = np.zeros(length, np.int32)
+    for row in range(fmt.window):
+        mask[row * stride : row * stride + fmt.window] = -1
+    return Scratch(np.zeros(max(wide, length + stride) + 1, np.int32), np.zeros(wide, np.int32), np.zeros(length, np.int32),
+                    np.zeros(length, np.int32), np.zeros(length, np.int32), mask, np.zeros(length, np.int32))
+
+
+@numba.njit(cache=True, nogil=True)
+def gather(image, x, y, side, pixels):
+    """Copy the square whose top left pixel is (x, y) into a flat array; samples outside repeat the nearest edge pixel."""
+    height, width = image.shape
+    if x >= 0 and y >= 0 and x + side <= width and y + side <= height:
+        for row in range(side):
+            source = image[y + row, x : x + side]
+            out = pixels[row * side : (row + 1) * side]
+            for col in range(side):
+                out[col] = source[col]
+    else:
+        for row in range(side):
+            source = image[min(max(y + row, 0), height - 1)]
+            for col in range(side):
+                pixels[row * side + col] = source[min(max(x + col, 0), width - 1)]
+
+
+@numba.njit(cache=True, nogil=True)
+def weights(u, v, fmt):
+    """Bilinear weights (w00, w01, w10, w11) of a position; the four sum to one exactly, first index = row."""
+    fraction = (1 << fmt.position_frac) - 1
+    one = 1 << fmt.weight_frac
+    right = narrow(u & fraction, fmt.fraction_shift, 0, fmt.weight_max)
+    down = narrow(v & fraction, fmt.fraction_shift, 0, fmt.weight_max)
+    w11 = narrow(right * down, fmt.weight_frac, 0, fmt.weight_max)
+    return np.int32(one - right - down + w11), np.int32(right - w11), np.int32(down - w11), np.int32(w11)
+
+
+@numba.njit(cache=True, nogil=True)
+def blend(a, b, c, d, w00, w01, w10, w11):
+    """Weighted sum of four samples in 32 bits."""
+    return np.int32(np.int32(np.int32(w00 * a) + np.int32(w01 * b)) + np.int32(np.int32(w10 * c) + np.int32(w11 * d)))
+
+
+@numba.njit(cache=True, nogil=True)
+def interpolate_template(image, u, v, fmt, s):
+    """Fill s.wide with (window + 2)^2 samples about (u, v), rows window + 3 apart."""
+    side = fmt.window + 3
+    reach = fmt.window // 2 + 1
+    gather(image, (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach, side, s.pixels)
+    w00, w01, w10, w11 = weights(u, v, fmt)
+    length = (side - 1) * side
+    a, b, c, d = s.pixels[:length], s.pixels[1 : length + 1], s.pixels[side : length + side], s.pixels[side + 1 : length + side + 1]
+    wide = s.wide[:length]
+    for i in range(length):
+        wide[i] = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def differentiate(fmt, s):
+    """Template and central differences of the window from s.wide, masked."""
+    side, stride = fmt.window + 3, fmt.window + 1
+    for row in range(fmt.window):
+        above = s.wide[row * side : (row + 1) * side]
+        middle = s.wide[(row + 1) * side : (row + 2) * side]
+        below = s.wide[(row + 2) * side : (row + 3) * side]
+        at = slice(row * stride, (row + 1) * stride)
+        template, gradient_x, gradient_y, mask = s.template[at], s.gradient_x[at], s.gradient_y[at], s.mask[at]
+        for col in range(stride):
+            template[col] = middle[col + 1]
+            dx = narrow32(np.int32(middle[col + 2] - middle[col]), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
+            dy = narrow32(np.int32(below[col + 1] - above[col + 1]), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
+            gradient_x[col] = np.int32(dx & mask[col])
+            gradient_y[col] = np.int32(dy & mask[col])
