@@ -78,7 +78,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/SEQUENCE-PROFILE")] = None,
     start: Annotated[float, typer.Option(min=0.0, metavar="S", help="Begin S seconds after the first frame.")] = 0.0,
     max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
-    threads: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Threads in all; with 2 or more, images are decoded ahead. The result does not depend on it.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Threads in all; 2 or more decode ahead. The result does not depend on it.")] = 2,
     mono: Annotated[bool, typer.Option("--mono", help="Use the left camera alone.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings and errors remain.")] = False,
 ) -> None:

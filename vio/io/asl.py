@@ -51,7 +51,8 @@ def _root(folder: Path, mono: bool) -> Path:
     for sensor in ("imu0", "cam0") if mono else ("imu0", "cam0", "cam1"):
         for name in ("sensor.yaml", "data.csv"):
             if not (root / sensor / name).is_file():
-                remedy = "to use the left camera alone, add --mono" if sensor == "cam1" else "an ASL/EuRoC folder has imu0, cam0 and cam1, each with sensor.yaml and data.csv"
+                layout = "an ASL/EuRoC folder has imu0, cam0 and cam1, each with sensor.yaml and data.csv"
+                remedy = "to use the left camera alone, add --mono" if sensor == "cam1" else layout
                 raise DataError(f"{root / sensor / name}: missing; {remedy}")
     return root
 
