@@ -1,0 +1,44 @@
+"""Random numbers as a pure function of (seed, stream, counter): no state, so the order of evaluation cannot matter."""
+
+import numba
+import numpy as np
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+@numba.njit(cache=True, inline="always")
+def mix(x):
+    """SplitMix64's finaliser (Steele, Lea, Flood 2014): a bijection of uint64 whose output bits look independent."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)
+def _words(key, count):
+    words = np.empty(count, np.uint64)
+    for i in range(count):
+        words[i] = mix(key + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15))
+    return words
+
+
+def stream_key(seed: int, *path: int) -> np.uint64:
+    """Key of the stream that the integers of `path` name below `seed`; different paths give unrelated streams."""
+    key = seed & _MASK
+    for step in path:
+        key = (key * 0xD1342543DE82EF95 + (step + 1) * _GOLDEN) & _MASK
+        key = int(_words(np.uint64(key), 1)[0])
+    return np.uint64(key)
+
+
+def uniform(seed: int, *path: int, count: int) -> np.ndarray:
+    """`count` float64 numbers in (0, 1), neither end included."""
+    return ((_words(stream_key(seed, *path), count) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+
+
+def gaussian(seed: int, *path: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers of the given shape (Box and Muller 1958)."""
+    count = int(np.prod(shape))
+    pairs = uniform(seed, *path, count=2 * count).reshape(2, count)
+    return (np.sqrt(-2.0 * np.log(pairs[0])) * np.cos(2.0 * np.pi * pairs[1])).reshape(shape)
