@@ -21,7 +21,8 @@ class FrontEndConfig:
     pyramid_levels: int = 4
     corner: str = "shi_tomasi"  # or "harris"
     corner_quality: float = 0.005  # a corner scores at least this share of the best one
-    corner_min_score: int = 30  # and at least this (see frontend/corners.py for its unit)
+    corner_min_score: int = 30  # and at least this, in raw steps of `precision.corner_sum` (for Harris the square of it)
+    corner_window: int = 5  # side of the window the gradient products are summed over, px
     grid_rows: int = 8
     grid_cols: int = 12
     min_distance: int = 15
@@ -169,6 +170,12 @@ _LIMITS = (
     ("frontend.pyramid_levels", 1, 6),
     ("frontend.klt_window", 5, 31),
     ("frontend.klt_iterations", 1, 100),
+    ("frontend.klt_epsilon_log2", -12, 2),
+    ("frontend.klt_max_residual", 0, 255),
+    ("frontend.klt_min_eigenvalue", 0.0, 1e4),
+    ("frontend.corner_window", 3, 7),
+    ("frontend.corner_quality", 0.0, 1.0),
+    ("frontend.min_distance", 0, 200),
     ("frontend.grid_rows", 1, 100),
     ("frontend.grid_cols", 1, 100),
     ("frontend.ransac_iterations", 1, 10000),
@@ -194,8 +201,9 @@ def validated(config: Config, source: str) -> Config:
             raise ConfigError(f"{source}: '{name}' is {value}; allowed: {smallest} to {largest}")
     if config.frontend.corner not in ("shi_tomasi", "harris"):
         raise ConfigError(f"{source}: 'frontend.corner' is {config.frontend.corner!r}; allowed: shi_tomasi, harris")
-    if config.frontend.klt_window % 2 == 0:
-        raise ConfigError(f"{source}: 'frontend.klt_window' is {config.frontend.klt_window}; it must be odd")
+    for name in ("klt_window", "corner_window"):
+        if getattr(config.frontend, name) % 2 == 0:
+            raise ConfigError(f"{source}: 'frontend.{name}' is {getattr(config.frontend, name)}; it must be odd")
     for signal in dataclasses.fields(config.precision):
         fmt = getattr(config.precision, signal.name)
         if not 1 <= fmt.bits <= 62 or not 0 <= fmt.frac_bits <= 40:

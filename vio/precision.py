@@ -17,8 +17,8 @@ class Precision:
     gradient: Fixed = _fixed(14, 5)  # central difference of interpolated samples
     weight: Fixed = _fixed(15, 14, signed=False)  # bilinear interpolation weight, 1.0 must fit
     patch: Fixed = _fixed(13, 5, signed=False)  # interpolated sample
-    corner_gradient: Fixed = _fixed(11, 0)  # Sobel of 8-bit pixels
-    corner_sum: Fixed = _fixed(28, 0)  # window sum of gradient products
+    corner_gradient: Fixed = _fixed(11, 3)  # Sobel of 8-bit pixels over its gain of 8
+    corner_sum: Fixed = _fixed(16, 3)  # scaled window sum of gradient products; its square must fit 32 bits
     corner_score: Fixed = _fixed(32, 0)
     hessian: Fixed = _fixed(40, 10)  # window sum of gradient products
     residual_sum: Fixed = _fixed(40, 10)  # window sum of gradient times residual

@@ -1,0 +1,330 @@
+"""Corner detection in integers: Shi and Tomasi 1994 or Harris and Stephens 1988, spread over a grid.
+
+(a, b; b, c) is the structure tensor of Sobel gradients: products summed over a box of n pixels, over 2^ceil(log2 n), in the
+`precision.corner_sum` register (grey levels^2 / px^2). Halves are arithmetic shifts:
+
+    shi_tomasi   (a + c) / 2 - isqrt(((a - c) / 2)^2 + b^2), the smaller eigenvalue; isqrt is the exact integer square root
+    harris       a c - b b - (a + c)^2 / 16; its unit is the square of the other's
+
+A corner is a pixel that no pixel of its 3x3 neighbourhood beats; of equal ones the first in row-major order counts.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.config import Config
+from vio.errors import ConfigError
+from vio.events import Event
+from vio.fixed import Rounding, narrow32
+
+_CORNER_PIXEL, _FEATURE_DETECTED = int(Event.CORNER_PIXEL), int(Event.FEATURE_DETECTED)
+_QUALITY_SHIFT = 16
+_SOBEL_SHIFT = 3  # the Sobel operator's gain is 8
+_SCORE_SPAN = 1 << 32  # of an int32
+
+
+class CornerFormat(NamedTuple):
+    """The detector's configuration as plain integers."""
+
+    is_harris: int
+    half_window: int
+    quality: int  # share of the best score, 16 fraction bits
+    min_score: int
+    max_features: int
+    grid_rows: int
+    grid_cols: int
+    min_distance: int  # px
+    margin: int  # px; a corner is at least this far from the edge
+    block: int  # px, side of the squares that propose one candidate each
+    gradient_shift: int
+    gradient_min: int
+    gradient_max: int
+    sum_shift: int
+    sum_min: int
+    sum_max: int
+    score_min: int
+    score_max: int
+    position_frac: int
+
+
+class CornerWorkspace(NamedTuple):
+    """Buffers for one picture size, reused from call to call."""
+
+    score: np.ndarray  # (height, width) int32
+    taken: np.ndarray  # (height, width) uint8: closer than min_distance to a feature
+    gradients: np.ndarray  # (window, 2, width) int32: a ring of rows
+    columns: np.ndarray  # (3, width) int32: products summed down the window
+    sums: np.ndarray  # (3, width) int32: and along it
+    cells: np.ndarray  # (grid_rows, grid_cols) int32: features per cell
+    keys: np.ndarray  # (blocks,) int64: candidates, best first
+
+
+def _require(holds: bool, name: str, why: str) -> None:
+    if not holds:
+        raise ConfigError(f"precision.{name}: {why}")
+
+
+def corner_format(config: Config) -> CornerFormat:
+    """Derive the detector's integers from configuration and word lengths. Raises ConfigError for formats it cannot carry."""
+    frontend, precision = config.frontend, config.precision
+    gradient, total, score = precision.corner_gradient, precision.corner_sum, precision.corner_score
+    for name in ("corner_gradient", "corner_sum", "corner_score"):
+        _require(getattr(precision, name).rounding is Rounding.NEAREST_EVEN, name, "the detector rounds to nearest even")
+    area_log2 = (frontend.corner_window**2 - 1).bit_length()
+    _require(gradient.frac_bits <= _SOBEL_SHIFT, "corner_gradient", "at most 3 fraction bits")
+    _require(total.bits <= 16, "corner_sum", "at most 16 bits, for its square fits 32")
+    _require(total.frac_bits <= 2 * gradient.frac_bits + area_log2, "corner_sum", "at most twice the fraction bits of corner_gradient")
+    _require(score.bits <= 32, "corner_score", "at most 32 bits")
+    half = frontend.corner_window // 2
+    return CornerFormat(
+        is_harris=int(frontend.corner == "harris"), half_window=half,
+        quality=round(frontend.corner_quality * 2**_QUALITY_SHIFT),
+        min_score=frontend.corner_min_score ** (2 if frontend.corner == "harris" else 1),
+        max_features=frontend.max_features, grid_rows=frontend.grid_rows, grid_cols=frontend.grid_cols,
+        min_distance=frontend.min_distance, margin=max(frontend.border, half + 2),
+        block=max(2, 7 * frontend.min_distance // 10),
+        gradient_shift=_SOBEL_SHIFT - gradient.frac_bits, gradient_min=gradient.raw_min, gradient_max=gradient.raw_max,
+        sum_shift=2 * gradient.frac_bits + area_log2 - total.frac_bits, sum_min=total.raw_min, sum_max=total.raw_max,
+        score_min=score.raw_min, score_max=score.raw_max, position_frac=precision.position.frac_bits,
+    )
+
+
+def allocate_workspace(height: int, width: int, fmt: CornerFormat) -> CornerWorkspace:
+    """Buffers for pictures of (height, width) and this format."""
+    blocks = -(-height // fmt.block) * -(-width // fmt.block)
+    return CornerWorkspace(
+        np.zeros((height, width), np.int32), np.zeros((height, width), np.uint8),
+        np.zeros((2 * fmt.half_window + 1, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32),
+        np.zeros((fmt.grid_rows, fmt.grid_cols), np.int32), np.zeros(blocks, np.int64),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _sobel_row(above, middle, below, fmt, out_x, out_y):
+    """Sobel gradients of one row; the first and last column stay untouched (zero)."""
+    width = middle.shape[0] - 2
+    a0, a1, a2 = above[:width], above[1 : width + 1], above[2 : width + 2]
+    m0, m2 = middle[:width], middle[2 : width + 2]
+    b0, b1, b2 = below[:width], below[1 : width + 1], below[2 : width + 2]
+    inner_x, inner_y = out_x[1 : width + 1], out_y[1 : width + 1]
+    for col in range(width):
+        down = np.int32(np.int32(b2[col]) - np.int32(a0[col]))
+        up = np.int32(np.int32(a2[col]) - np.int32(b0[col]))
+        across = np.int32(2 * np.int32(np.int32(m2[col]) - np.int32(m0[col])))
+        along = np.int32(2 * np.int32(np.int32(b1[col]) - np.int32(a1[col])))
+        inner_x[col] = narrow32(np.int32(np.int32(down + up) + across), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
+        inner_y[col] = narrow32(np.int32(np.int32(down - up) + along), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def _accumulate(gx, gy, sign, xx, xy, yy):
+    """Add (sign 1) or remove (sign -1) one row's products to the column sums."""
+    sign = np.int32(sign)
+    for col in range(gx.shape[0]):
+        x, y = gx[col], gy[col]
+        sx, sy = np.int32(sign * x), np.int32(sign * y)
+        xx[col] = np.int32(xx[col] + np.int32(sx * x))
+        xy[col] = np.int32(xy[col] + np.int32(sx * y))
+        yy[col] = np.int32(yy[col] + np.int32(sy * y))
+
+
+@numba.njit(cache=True, nogil=True)
+def _box_row(column, half, out):
+    """out[col] = sum of column[col - half : col + half + 1], for the columns where that exists."""
+    width = column.shape[0] - 2 * half
+    inner = out[half : half + width]
+    inner[:] = column[:width]
+    for offset in range(1, 2 * half + 1):
+        shifted = column[offset : offset + width]
+        for col in range(width):
+            inner[col] = np.int32(inner[col] + shifted[col])
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _isqrt(value):
+    """Floor of the square root of a non-negative int32, digit by digit; 16 equal steps, hence no branch."""
+    root, bit = np.int32(0), np.int32(1 << 30)
+    for _ in range(16):
+        trial = np.int32(root + bit)
+        fits = value >= trial
+        value = np.int32(value - trial) if fits else value
+        root = np.int32(np.int32(root >> np.int32(1)) + bit) if fits else np.int32(root >> np.int32(1))
+        bit = np.int32(bit >> np.int32(2))
+    return root
+
+
+@numba.njit(cache=True, nogil=True)
+def _shi_tomasi_row(xx, xy, yy, fmt, score):
+    for col in range(score.shape[0]):
+        a = narrow32(xx[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        b = narrow32(xy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        c = narrow32(yy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        mean = np.int32(np.int32(a + c) >> np.int32(1))
+        half = np.int32(np.int32(a - c) >> np.int32(1))
+        root = _isqrt(np.int32(np.int32(half * half) + np.int32(b * b)))
+        score[col] = narrow32(np.int32(mean - root), 0, fmt.score_min, fmt.score_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def _harris_row(xx, xy, yy, fmt, score):
+    for col in range(score.shape[0]):
+        a = narrow32(xx[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        b = narrow32(xy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        c = narrow32(yy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        mean = np.int32(np.int32(a + c) >> np.int32(1))
+        squared = np.int32(np.int32(mean * mean) >> np.int32(2))  # (a + c)^2 / 16
+        determinant = np.int32(np.int32(a * c) - np.int32(b * b))
+        score[col] = narrow32(np.int32(determinant - squared), 0, fmt.score_min, fmt.score_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def _ring_row(image, row, fmt, ws):
+    """Fill the ring's slot of `row` with that row's gradients and return the slot."""
+    slot = row % ws.gradients.shape[0]
+    _sobel_row(image[row - 1], image[row], image[row + 1], fmt, ws.gradients[slot, 0], ws.gradients[slot, 1])
+    return slot
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_image(image, fmt, ws, counts):
+    """Fill ws.score in the candidates' region and one pixel around it; return the largest score."""
+    height, width = image.shape
+    half, first, last = fmt.half_window, fmt.margin - 1, height - fmt.margin
+    stop, best = width - fmt.margin + 1, 0
+    ws.columns[:] = 0
+    for row in range(first - half, last + half + 1):
+        slot = row % ws.gradients.shape[0]
+        if row - first > half:
+            _accumulate(ws.gradients[slot, 0], ws.gradients[slot, 1], -1, ws.columns[0], ws.columns[1], ws.columns[2])
+        _ring_row(image, row, fmt, ws)
+        _accumulate(ws.gradients[slot, 0], ws.gradients[slot, 1], 1, ws.columns[0], ws.columns[1], ws.columns[2])
+        if row - half < first:
+            continue
+        for k in range(3):
+            _box_row(ws.columns[k], half, ws.sums[k])
+        score = ws.score[row - half, first:stop]
+        if fmt.is_harris:
+            _harris_row(ws.sums[0, first:stop], ws.sums[1, first:stop], ws.sums[2, first:stop], fmt, score)
+        else:
+            _shi_tomasi_row(ws.sums[0, first:stop], ws.sums[1, first:stop], ws.sums[2, first:stop], fmt, score)
+        best = max(best, _largest(score))
+        counts[_CORNER_PIXEL] += score.shape[0]
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest(values):
+    top = values[0]
+    for i in range(values.shape[0]):
+        top = max(top, values[i])
+    return top
+
+
+@numba.njit(cache=True, nogil=True)
+def _take(u, v, fmt, ws):
+    """Mark the pixels nearer than min_distance to (u, v) (raw) and count the feature in its cell."""
+    frac = fmt.position_frac
+    height, width = ws.taken.shape
+    col, row = u >> frac, v >> frac
+    if col < 0 or row < 0 or col >= width or row >= height:
+        return
+    ws.cells[row * fmt.grid_rows // height, col * fmt.grid_cols // width] += 1
+    reach = fmt.min_distance
+    radius2 = (reach << frac) * (reach << frac)
+    for y in range(max(row - reach, 0), min(row + reach + 2, height)):
+        dy = (y << frac) - v
+        for x in range(max(col - reach, 0), min(col + reach + 2, width)):
+            dx = (x << frac) - u
+            if dx * dx + dy * dy < radius2:
+                ws.taken[y, x] = 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_peak(score, row, col):
+    """True when no neighbour is larger and no earlier one (row-major) equal."""
+    s = score[row, col]
+    above, here, below = score[row - 1], score[row], score[row + 1]
+    earlier = max(max(above[col - 1], above[col]), max(above[col + 1], here[col - 1]))
+    later = max(max(here[col + 1], below[col - 1]), max(below[col], below[col + 1]))
+    return s > earlier and s >= later
+
+
+@numba.njit(cache=True, nogil=True)
+def _best_of_block(top, left, least, fmt, ws):
+    """Row-major index of the best free peak scoring at least `least` in one block, or -1."""
+    height, width = ws.score.shape
+    best, where = least - 1, -1
+    for row in range(max(top, fmt.margin), min(top + fmt.block, height - fmt.margin)):
+        for col in range(max(left, fmt.margin), min(left + fmt.block, width - fmt.margin)):
+            score = ws.score[row, col]
+            if score > best and ws.taken[row, col] == 0 and _is_peak(ws.score, row, col):
+                best, where = np.int64(score), row * width + col
+    return where
+
+
+@numba.njit(cache=True, nogil=True)
+def _propose(least, fmt, ws):
+    """Sort one candidate per block into ws.keys, best score first, row-major order among equals; return their number."""
+    height, width = ws.score.shape
+    found = 0
+    for top in range(0, height, fmt.block):
+        for left in range(0, width, fmt.block):
+            where = _best_of_block(top, left, least, fmt, ws)
+            if where >= 0:
+                ws.keys[found] = (_SCORE_SPAN - ws.score[where // width, where % width]) * (height * width) + where
+                found += 1
+    ws.keys[:found].sort()
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose(found, room, fmt, ws, uv_out):
+    """Accept candidates best first while their cell holds fewer than `quota` features; raise the quota until full."""
+    height, width = ws.score.shape
+    chosen, quota = 0, 1
+    while found > 0 and chosen < room:
+        waiting = 0
+        for i in range(found):
+            where = ws.keys[i] % (height * width)
+            row, col = where // width, where % width
+            if ws.taken[row, col] or chosen == room:
+                continue
+            if ws.cells[row * fmt.grid_rows // height, col * fmt.grid_cols // width] >= quota:
+                ws.keys[waiting] = ws.keys[i]
+                waiting += 1
+                continue
+            uv_out[chosen, 0], uv_out[chosen, 1] = col << fmt.position_frac, row << fmt.position_frac
+            _take(col << fmt.position_frac, row << fmt.position_frac, fmt, ws)
+            chosen += 1
+        found, quota = waiting, quota + 1
+    return chosen
+
+
+@numba.njit(cache=True, nogil=True)
+def detect(image, existing_uv_raw, fmt, workspace, uv_out, counts):
+    """Write new corners into uv_out and return how many.
+
+    image: (height, width) uint8. existing_uv_raw: (m, 2) int32, features to keep clear of. uv_out: (k, 2) int32 raw in the
+    `precision.position` format, on whole pixels, best first within each filling of the grid; at most min(k, max_features - m) are found.
+    """
+    height, width = image.shape
+    room = min(fmt.max_features - existing_uv_raw.shape[0], uv_out.shape[0])
+    if room <= 0 or min(height, width) <= 2 * fmt.margin:
+        return 0
+    best = _score_image(image, fmt, workspace, counts)
+    least = max(max(fmt.min_score, 1), (best * fmt.quality) >> _QUALITY_SHIFT)
+    workspace.taken[:] = 0
+    workspace.cells[:] = 0
+    for i in range(existing_uv_raw.shape[0]):
+        _take(np.int64(existing_uv_raw[i, 0]), np.int64(existing_uv_raw[i, 1]), fmt, workspace)
+    chosen = _choose(_propose(least, fmt, workspace), room, fmt, workspace, uv_out)
+    counts[_FEATURE_DETECTED] += chosen
+    return chosen
+
+
+def detect_corners(image: np.ndarray, existing_uv_raw: np.ndarray, fmt: CornerFormat, workspace: CornerWorkspace, counts: np.ndarray) -> np.ndarray:
+    """New corners (k, 2) int32 raw of `image` (height, width) uint8 that spread over the grid together with the existing (m, 2) ones."""
+    uv_out = np.empty((max(fmt.max_features - len(existing_uv_raw), 0), 2), np.int32)
+    return uv_out[: detect(image, existing_uv_raw, fmt, workspace, uv_out, counts)]
