@@ -72,7 +72,7 @@ def _require(holds: bool, name: str, why: str) -> None:
 def _chunk(gradient: Fixed, patch: Fixed) -> int:
     """Largest power of two of gradient-residual products whose sum surely fits 32 bits."""
     patch_max = min(patch.raw_max, _PIXEL_MAX << patch.frac_bits)
-    gradient_max = min(-gradient.raw_min, _PIXEL_MAX << gradient.frac_bits)
+    gradient_max = min(-gradient.raw_min, (_PIXEL_MAX << gradient.frac_bits) // 2 + 1)
     room = (2**31 - 1) // (gradient_max * max(patch_max, gradient_max))
     _require(room >= 8, "gradient", f"{gradient.bits} bits times patch does not sum in 32 bits; take fewer fraction bits")
     return 1 << min(room.bit_length() - 1, 10)
@@ -152,13 +152,12 @@ def _hessian(fmt, s):
 
 
 @numba.njit(cache=True, nogil=True)
-def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, gradient_y, mask, residual):
-    """Interpolate one chunk, store its residuals and return (sum r, sum gx r, sum gy r) in 32 bits."""
+def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, gradient_y, mask):
+    """Interpolate one chunk and return (sum r, sum gx r, sum gy r) in 32 bits; storing nothing spares the loop its alias checks."""
     total = x = y = np.int32(0)
     for i in range(mask.shape[0]):
         sample = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
         r = np.int32(np.int32(sample - template[i]) & mask[i])
-        residual[i] = r
         total = np.int32(total + r)
         x, y = np.int32(x + np.int32(gradient_x[i] * r)), np.int32(y + np.int32(gradient_y[i] * r))
     return total, x, y
@@ -174,18 +173,32 @@ def _residual_sums(u, v, fmt, s):
         k = i + stride
         sums = _residual_chunk(
             s.pixels[i : i + size], s.pixels[i + 1 : i + 1 + size], s.pixels[k : k + size], s.pixels[k + 1 : k + 1 + size],
-            w00, w01, w10, w11, fmt, s.template[i : i + size], s.gradient_x[i : i + size], s.gradient_y[i : i + size],
-            s.mask[i : i + size], s.residual[i : i + size],
+            w00, w01, w10, w11, fmt, s.template[i : i + size], s.gradient_x[i : i + size], s.gradient_y[i : i + size], s.mask[i : i + size],
         )
         total, x, y = total + sums[0], x + sums[1], y + sums[2]
     return total, x, y
 
 
 @numba.njit(cache=True, nogil=True)
-def _mean_absolute(total, fmt, s):
-    """Mean over the window of |r - mean r|, in patch format."""
+def _residual_window(image, u, v, fmt, s):
+    """Store the residuals at (u, v) in s.residual and return their sum."""
+    stride, length, reach = fmt.window + 1, s.mask.shape[0], fmt.window // 2
+    gather(image, (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach, stride, s.pixels)
+    w00, w01, w10, w11 = weights(u, v, fmt)
+    a, b, c, d = s.pixels[:length], s.pixels[1 : length + 1], s.pixels[stride : length + stride], s.pixels[stride + 1 : length + stride + 1]
+    template, mask, residual, total = s.template, s.mask, s.residual, np.int32(0)
+    for i in range(length):
+        sample = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
+        residual[i] = np.int32(np.int32(sample - template[i]) & mask[i])
+        total = np.int32(total + residual[i])
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_absolute(image, u, v, fmt, s):
+    """Mean over the window at (u, v) of |r - mean r|, in patch format."""
     n = fmt.window * fmt.window
-    mean = np.int32(round_divide(total, n))
+    mean = np.int32(round_divide(np.int64(_residual_window(image, u, v, fmt, s)), n))
     absolute = np.int32(0)
     for i in range(s.mask.shape[0]):
         absolute = np.int32(absolute + np.int32(abs(np.int32(s.residual[i] - mean)) & s.mask[i]))
@@ -239,14 +252,14 @@ def _template(image, u, v, fmt, s, counts):
 
 @numba.njit(cache=True, nogil=True)
 def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts):
-    """Iterate from (u, v) in one level: (status, u, v, sum r of the last window)."""
+    """Iterate from (u, v) in one level: (status, u, v)."""
     n, half = fmt.window * fmt.window, fmt.window // 2
     determinant = hxx * hyy - hxy * hxy
     at_x = at_y = -(1 << 40)
-    total = largest = 0
+    largest = 0
     for _ in range(fmt.iterations):
         if _is_outside(u, v, border, image, fmt):
-            return _OUT_OF_IMAGE, u, v, total
+            return _OUT_OF_IMAGE, u, v
         x, y = u >> fmt.position_frac, v >> fmt.position_frac
         if x != at_x or y != at_y:
             gather(image, x - half, y - half, fmt.window + 1, s.pixels)
@@ -262,21 +275,21 @@ def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, co
         largest = max(abs(du), abs(dv))
         if largest < fmt.epsilon_raw:
             break
-    return (_NOT_CONVERGED if largest >= fmt.divergence_raw else _TRACKED), u, v, total
+    return (_NOT_CONVERGED if largest >= fmt.divergence_raw else _TRACKED), u, v
 
 
 @numba.njit(cache=True, nogil=True)
 def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
-    """One level: template at (u0, v0) of the previous picture, sought from (u, v): (status, u, v, sum r)."""
+    """One level: template at (u0, v0) of the previous picture, sought from (u, v): (status, u, v)."""
     if _is_outside(u0, v0, border, previous, fmt):
-        return _OUT_OF_IMAGE, u, v, 0
+        return _OUT_OF_IMAGE, u, v
     is_flat, sum_x, sum_y, hxx, hxy, hyy, shift = _template(previous, u0, v0, fmt, s, counts)
     if is_flat:
-        return _FLAT, u, v, 0
-    status, u, v, total = _descend(following, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts)
+        return _FLAT, u, v
+    status, u, v = _descend(following, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts)
     if status == _TRACKED and _is_outside(u, v, border, following, fmt):
         status = _OUT_OF_IMAGE
-    return status, u, v, total
+    return status, u, v
 
 
 @numba.njit(cache=True, nogil=True)
@@ -288,10 +301,10 @@ def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
         if found[0] == _TRACKED:
             u, v = found[1], found[2]
         u, v = narrow(u, -1, fmt.position_min, fmt.position_max), narrow(v, -1, fmt.position_min, fmt.position_max)
-    status, u, v, total = _track_level(pyr_prev[0], pyr_next[0], u0, v0, u, v, fmt.border_raw, fmt, s, counts)
+    status, u, v = _track_level(pyr_prev[0], pyr_next[0], u0, v0, u, v, fmt.border_raw, fmt, s, counts)
     if status != _TRACKED:
         return status, u, v, 0
-    residual = _mean_absolute(total, fmt, s)
+    residual = _mean_absolute(pyr_next[0], u, v, fmt, s)
     return (_RESIDUAL if residual > fmt.max_residual_raw else _TRACKED), u, v, residual
 
 
@@ -302,7 +315,7 @@ def track(pyr_prev, pyr_next, uv_prev, uv_guess, top_level, fmt, uv_out, status,
     pyr_prev, pyr_next: tuples of (h, w) uint8 from `pyramid.build`. uv_prev, uv_guess, uv_out: (n, 2) int32, (column, row) in level 0,
     `precision.position` format; `uv_guess` is where the search starts, `uv_out` where it ended (also for lost tracks).
     top_level: coarsest level used. status: (n,) uint8 of TrackStatus: TRACKED, OUT_OF_IMAGE (centre within the border), FLAT,
-    NOT_CONVERGED or RESIDUAL. residual: (n,) int32, mean |r - mean r| of the last window in `precision.patch` format (0 when lost earlier).
+    NOT_CONVERGED or RESIDUAL. residual: (n,) int32, mean |r - mean r| over the window at uv_out in `precision.patch` format (0 when lost earlier).
     """
     s = new_scratch(fmt)
     for i in range(uv_prev.shape[0]):
