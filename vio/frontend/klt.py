@@ -142,7 +142,8 @@ def _hessian(fmt, s):
     """Return (sum gx, sum gy, hxx, hxy, hyy) of the template."""
     x = y = xx = xy = yy = 0
     for start in range(0, s.mask.shape[0], fmt.chunk):
-        sums = _gradient_sums(s.gradient_x[start : start + fmt.chunk], s.gradient_y[start : start + fmt.chunk])
+        stop = min(start + fmt.chunk, s.mask.shape[0])
+        sums = _gradient_sums(s.gradient_x[start:stop], s.gradient_y[start:stop])
         x, y, xx, xy, yy = x + sums[0], y + sums[1], xx + sums[2], xy + sums[3], yy + sums[4]
     n = fmt.window * fmt.window
     hxx = _centred(xx, x, x, n, fmt.hessian_shift, fmt.hessian_min, fmt.hessian_max)
@@ -151,7 +152,7 @@ def _hessian(fmt, s):
     return x, y, hxx, hxy, hyy
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline='always')
 def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, gradient_y, mask):
     """Interpolate one chunk and return (sum r, sum gx r, sum gy r) in 32 bits; storing nothing spares the loop its alias checks."""
     total = x = y = np.int32(0)
@@ -166,11 +167,11 @@ def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, g
 @numba.njit(cache=True, nogil=True)
 def _residual_sums(u, v, fmt, s):
     """Residual window at (u, v) from the gathered pixels: (sum r, sum gx r, sum gy r)."""
-    stride, size = fmt.window + 1, fmt.chunk
+    stride, length = fmt.window + 3, s.mask.shape[0]
     w00, w01, w10, w11 = weights(u, v, fmt)
     total = x = y = 0
-    for i in range(0, s.mask.shape[0], size):
-        k = i + stride
+    for i in range(0, length, fmt.chunk):
+        k, size = i + stride, min(fmt.chunk, length - i)
         sums = _residual_chunk(
             s.pixels[i : i + size], s.pixels[i + 1 : i + 1 + size], s.pixels[k : k + size], s.pixels[k + 1 : k + 1 + size],
             w00, w01, w10, w11, fmt, s.template[i : i + size], s.gradient_x[i : i + size], s.gradient_y[i : i + size], s.mask[i : i + size],
@@ -182,8 +183,8 @@ def _residual_sums(u, v, fmt, s):
 @numba.njit(cache=True, nogil=True)
 def _residual_window(image, u, v, fmt, s):
     """Store the residuals at (u, v) in s.residual and return their sum."""
-    stride, length, reach = fmt.window + 1, s.mask.shape[0], fmt.window // 2
-    gather(image, (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach, stride, s.pixels)
+    stride, length, reach = fmt.window + 3, s.mask.shape[0], fmt.window // 2
+    gather(image, (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach, fmt.window + 1, stride, s.pixels)
     w00, w01, w10, w11 = weights(u, v, fmt)
     a, b, c, d = s.pixels[:length], s.pixels[1 : length + 1], s.pixels[stride : length + stride], s.pixels[stride + 1 : length + stride + 1]
     template, mask, residual, total = s.template, s.mask, s.residual, np.int32(0)
@@ -262,7 +263,7 @@ def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, co
             return _OUT_OF_IMAGE, u, v
         x, y = u >> fmt.position_frac, v >> fmt.position_frac
         if x != at_x or y != at_y:
-            gather(image, x - half, y - half, fmt.window + 1, s.pixels)
+            gather(image, x - half, y - half, fmt.window + 1, fmt.window + 3, s.pixels)
             at_x, at_y = x, y
         counts[_KLT_ITERATION] += 1
         total, bx, by = _residual_sums(u, v, fmt, s)

@@ -11,9 +11,11 @@ import numpy as np
 
 from vio.fixed import narrow, narrow32
 
+_LANES = 16
+
 
 class Scratch(NamedTuple):
-    """Buffers of one patch, int32, flat. Rows of the iterated arrays are `window + 1` apart: a flat loop fills whole vectors."""
+    """Buffers of one patch, int32, flat, rows `window + 3` apart; what lies outside the window is masked."""
 
     pixels: np.ndarray
     wide: np.ndarray  # interpolated template with one more sample on every side
@@ -26,32 +28,32 @@ class Scratch(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def new_scratch(fmt):
-    """Buffers for one call; lengths are whole chunks so that no vector loop has a remainder."""
-    stride = fmt.window + 1
-    length = -(-fmt.window * stride // fmt.chunk) * fmt.chunk
-    wide = (fmt.window + 3) * (fmt.window + 3)
+    """Buffers for one call; the length is a whole number of vectors."""
+    side = fmt.window + 3
+    length = -(-fmt.window * side // _LANES) * _LANES
     mask = np.zeros(length, np.int32)
     for row in range(fmt.window):
-        mask[row * stride : row * stride + fmt.window] = -1
-    return Scratch(np.zeros(max(wide, length + stride) + 1, np.int32), np.zeros(wide, np.int32), np.zeros(length, np.int32),
-                    np.zeros(length, np.int32), np.zeros(length, np.int32), mask, np.zeros(length, np.int32))
+        mask[row * side : row * side + fmt.window] = -1
+    size = length + 3 * side
+    return Scratch(np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(length, np.int32),
+                   np.zeros(length, np.int32), np.zeros(length, np.int32), mask, np.zeros(length, np.int32))
 
 
 @numba.njit(cache=True, nogil=True)
-def gather(image, x, y, side, pixels):
-    """Copy the square whose top left pixel is (x, y) into a flat array; samples outside repeat the nearest edge pixel."""
+def gather(image, x, y, side, stride, pixels):
+    """Copy the square whose top left pixel is (x, y) into rows `stride` apart; samples outside repeat the nearest edge pixel."""
     height, width = image.shape
     if x >= 0 and y >= 0 and x + side <= width and y + side <= height:
         for row in range(side):
             source = image[y + row, x : x + side]
-            out = pixels[row * side : (row + 1) * side]
+            out = pixels[row * stride : row * stride + side]
             for col in range(side):
                 out[col] = source[col]
     else:
         for row in range(side):
             source = image[min(max(y + row, 0), height - 1)]
             for col in range(side):
-                pixels[row * side + col] = source[min(max(x + col, 0), width - 1)]
+                pixels[row * stride + col] = source[min(max(x + col, 0), width - 1)]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -76,7 +78,7 @@ def interpolate_template(image, u, v, fmt, s):
     """Fill s.wide with (window + 2)^2 samples about (u, v), rows window + 3 apart."""
     side = fmt.window + 3
     reach = fmt.window // 2 + 1
-    gather(image, (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach, side, s.pixels)
+    gather(image, (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach, side, side, s.pixels)
     w00, w01, w10, w11 = weights(u, v, fmt)
     length = (side - 1) * side
     a, b, c, d = s.pixels[:length], s.pixels[1 : length + 1], s.pixels[side : length + side], s.pixels[side + 1 : length + side + 1]
@@ -86,18 +88,18 @@ def interpolate_template(image, u, v, fmt, s):
 
 
 @numba.njit(cache=True, nogil=True)
+def _difference(ahead, behind, mask, shift, raw_min, raw_max, out):
+    """Masked central difference of two shifted views."""
+    for i in range(mask.shape[0]):
+        out[i] = np.int32(narrow32(np.int32(ahead[i] - behind[i]), shift, raw_min, raw_max) & mask[i])
+
+
+@numba.njit(cache=True, nogil=True)
 def differentiate(fmt, s):
     """Template and central differences of the window from s.wide, masked."""
-    side, stride = fmt.window + 3, fmt.window + 1
-    for row in range(fmt.window):
-        above = s.wide[row * side : (row + 1) * side]
-        middle = s.wide[(row + 1) * side : (row + 2) * side]
-        below = s.wide[(row + 2) * side : (row + 3) * side]
-        at = slice(row * stride, (row + 1) * stride)
-        template, gradient_x, gradient_y, mask = s.template[at], s.gradient_x[at], s.gradient_y[at], s.mask[at]
-        for col in range(stride):
-            template[col] = middle[col + 1]
-            dx = narrow32(np.int32(middle[col + 2] - middle[col]), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
-            dy = narrow32(np.int32(below[col + 1] - above[col + 1]), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
-            gradient_x[col] = np.int32(dx & mask[col])
-            gradient_y[col] = np.int32(dy & mask[col])
+    side, length = fmt.window + 3, s.mask.shape[0]
+    here = side + 1  # the window's first sample in s.wide
+    s.template[:] = s.wide[here : here + length]
+    shift, low, high = fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max
+    _difference(s.wide[here + 1 : here + 1 + length], s.wide[here - 1 : here - 1 + length], s.mask, shift, low, high, s.gradient_x)
+    _difference(s.wide[here + side : here + side + length], s.wide[here - side : here - side + length], s.mask, shift, low, high, s.gradient_y)
