@@ -33,9 +33,15 @@ class FrontEndConfig:
     klt_max_residual: int = 20  # mean absolute difference, grey levels
     klt_min_eigenvalue: float = 0.5  # (grey levels / px)^2, mean over the window; a flatter template is not tracked
     stereo_max_inverse_depth: float = 3.0  # 1/m; nearest depth searched is 1/3 m
+    stereo_level: int = 1  # pyramid level of the epipolar search
+    stereo_window: int = 9  # side of its window, px of that level
+    stereo_step: float = 1.25  # px of that level between candidates
+    stereo_uniqueness: float = 0.85  # best difference / best elsewhere on the line must stay below
     stereo_back_tolerance: float = 0.7  # left-right-left disagreement, px
+    stereo_epipolar_tolerance: float = 1.5  # distance from the epipolar line, px
     ransac_iterations: int = 64
     ransac_threshold: float = 1.5  # px
+    ransac_min_share: float = 0.5  # below this share of inliers the hypothesis is distrusted and nothing is rejected
     keyframe_parallax: float = 12.0  # median rotation-compensated displacement since the last keyframe, px
     keyframe_min_tracked: float = 0.7  # share of the last keyframe's features still alive
     keyframe_max_interval: float = 0.5  # s
@@ -179,6 +185,9 @@ _LIMITS = (
     ("frontend.grid_rows", 1, 100),
     ("frontend.grid_cols", 1, 100),
     ("frontend.ransac_iterations", 1, 10000),
+    ("frontend.stereo_level", 0, 5),
+    ("frontend.stereo_window", 3, 31),
+    ("frontend.stereo_step", 0.25, 10.0),
     ("frontend.border", 1, 100),
     ("backend.window", 3, 30),
     ("backend.iterations", 1, 100),

@@ -28,6 +28,7 @@ class Precision:
     focal: Fixed = _fixed(24, 12, signed=False)  # focal length and principal point, pixels
     distortion: Fixed = _fixed(24, 20)  # radial factor, tangential coefficients, distorted coordinate
     rotation: Fixed = _fixed(16, 14)  # element of a rotation matrix
-    translation: Fixed = _fixed(18, 14)  # metres, stereo baseline
+    translation: Fixed = _fixed(22, 18)  # metres: stereo baseline, motion between keyframes
     inverse_depth: Fixed = _fixed(18, 14, signed=False)  # 1/m
-    epipolar: Fixed = _fixed(32, 20)  # RANSAC residual
+    epipolar: Fixed = _fixed(17, 14)  # direction of an epipolar line in the image plane, not normalised
+    displacement: Fixed = _fixed(15, 14)  # rotation-compensated motion of a ray; saturates at 45 degrees off axis

@@ -1,0 +1,271 @@
+"""RANSAC with the rotation known from the gyro: only a translation is left to guess, so two features or one suffice.
+
+All residuals live in the normalised image plane. With a = R r0 the rotation-compensated old ray, r1 the new one and t the motion
+(p1 = R p0 + t), a feature of inverse depth rho moves along e = (tx - tz ax, ty - tz ay) by d = r1 - a = rho / (1 + rho tz) e.
+So its epipolar distance is |e x d| / |e|, and e . d < 0 would put it behind the camera.
+Two-point hypothesis: t = n_i x n_j with n = a x r1 (Troiani et al., "2-point-based outlier rejection for camera-IMU systems", 2014).
+One-point hypothesis, with depths from stereo: t = r1 / rho1 - a / rho0.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.config import Config
+from vio.events import Event
+from vio.fixed import narrow, round_divide, round_shift
+from vio.frontend.rays import rotate_point
+
+_RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
+_SEED_DISPLACEMENT = 1.0  # px a feature must have moved to enter a hypothesis: less is noise
+_SEED_DISPARITY = 3.0  # px of disparity a feature must have to enter a stereo hypothesis
+_LCG_MULTIPLIER, _LCG_INCREMENT, _LCG_BITS = 1664525, 1013904223, 32  # Numerical Recipes, 2nd edition, p. 284
+
+
+class OutlierFormat(NamedTuple):
+    """Thresholds and limits of the RANSAC kernels, plain integers."""
+
+    iterations: int
+    min_share: int  # of 256
+    threshold_sq: int  # raw ray squared
+    seed_sq: int  # raw ray squared
+    seed_inverse_depth: int
+    depth_threshold: int  # raw inverse depth that moves the right image by the threshold
+    ray_frac: int
+    displacement_min: int
+    displacement_max: int
+    epipolar_min: int
+    epipolar_max: int
+    translation_frac: int
+    translation_min: int
+    translation_max: int
+    inverse_depth_frac: int
+    inverse_depth_max: int
+
+
+def outlier_format(config: Config, focal: float, baseline: float) -> OutlierFormat:
+    """Derive the kernels' integers. focal: px per unit of a ray; baseline: m (any positive number in mono)."""
+    frontend, precision = config.frontend, config.precision
+    ray_one, depth_one = 2.0**precision.ray.frac_bits, 2.0**precision.inverse_depth.frac_bits
+    return OutlierFormat(
+        iterations=frontend.ransac_iterations,
+        min_share=round(frontend.ransac_min_share * 256),
+        threshold_sq=round((frontend.ransac_threshold / focal * ray_one) ** 2),
+        seed_sq=round((_SEED_DISPLACEMENT / focal * ray_one) ** 2),
+        seed_inverse_depth=max(1, round(_SEED_DISPARITY / (focal * baseline) * depth_one)),
+        depth_threshold=max(1, round(frontend.ransac_threshold / (focal * baseline) * depth_one)),
+        ray_frac=precision.ray.frac_bits,
+        displacement_min=precision.displacement.raw_min, displacement_max=precision.displacement.raw_max,
+        epipolar_min=precision.epipolar.raw_min, epipolar_max=precision.epipolar.raw_max,
+        translation_frac=precision.translation.frac_bits,
+        translation_min=precision.translation.raw_min, translation_max=precision.translation.raw_max,
+        inverse_depth_frac=precision.inverse_depth.frac_bits, inverse_depth_max=precision.inverse_depth.raw_max,
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def displacement(ax, ay, x1, y1, fmt):
+    """Saturated difference (dx, dy) of two raw rays."""
+    dx = narrow(x1 - ax, 0, fmt.displacement_min, fmt.displacement_max)
+    dy = narrow(y1 - ay, 0, fmt.displacement_min, fmt.displacement_max)
+    return dx, dy
+
+
+@numba.njit(cache=True, nogil=True)
+def epipolar_direction(ax, ay, tx, ty, tz, fmt):
+    """Raw direction (ex, ey) in which the ray a moves as it comes nearer under the translation t."""
+    ex = narrow((tx << fmt.ray_frac) - tz * ax, fmt.ray_frac, fmt.epipolar_min, fmt.epipolar_max)
+    ey = narrow((ty << fmt.ray_frac) - tz * ay, fmt.ray_frac, fmt.epipolar_min, fmt.epipolar_max)
+    return ex, ey
+
+
+@numba.njit(cache=True, nogil=True)
+def squared_displacements(rays_a, rays_1, fmt, out):
+    """Fill out (n,) int64 with the squared saturated distance of two sets of rays (n, 2) int32, raw ray squared."""
+    for i in range(rays_a.shape[0]):
+        dx, dy = displacement(np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1]), rays_1[i, 0], rays_1[i, 1], fmt)
+        out[i] = dx * dx + dy * dy
+
+
+@numba.njit(cache=True, nogil=True)
+def unit_direction(tx, ty, tz, frac):
+    """Scale a vector by a power of two so that its largest component has `frac` bits; a zero vector stays zero."""
+    largest = max(abs(tx), abs(ty), abs(tz))
+    bits = 0
+    while largest >> bits > 0:
+        bits += 1
+    return round_shift(tx, bits - frac), round_shift(ty, bits - frac), round_shift(tz, bits - frac)
+
+
+@numba.njit(cache=True, nogil=True)
+def next_random(state):
+    """One step of a 32-bit linear congruential generator; its high bits are the random ones."""
+    return (state * _LCG_MULTIPLIER + _LCG_INCREMENT) & ((1 << _LCG_BITS) - 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw(state, n):
+    return (state * n) >> _LCG_BITS
+
+
+@numba.njit(cache=True, nogil=True)
+def is_on_line(dx, dy, ex, ey, sign, threshold_sq):
+    """Whether d lies within the threshold of the ray of points sign * lambda * e, lambda >= 0."""
+    across, along = ex * dy - ey * dx, sign * (ex * dx + ey * dy)
+    limit = threshold_sq * (ex * ex + ey * ey)
+    return across * across <= limit and (along >= 0 or along * along <= limit)
+
+
+@numba.njit(cache=True, nogil=True)
+def _normal(ax, ay, dx, dy, frac):
+    """Epipolar normal (a, 1) x (a + d, 1) with 2 frac fraction bits, exact."""
+    return -dy << frac, dx << frac, ax * dy - ay * dx
+
+
+@numba.njit(cache=True, nogil=True)
+def _pair_translation(rays_a, rays_1, i, j, fmt):
+    """Translation direction of two features."""
+    ax, ay, bx, by = np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1]), np.int64(rays_a[j, 0]), np.int64(rays_a[j, 1])
+    dx, dy = displacement(ax, ay, rays_1[i, 0], rays_1[i, 1], fmt)
+    n0, n1, n2 = _normal(ax, ay, dx, dy, fmt.ray_frac)
+    dx, dy = displacement(bx, by, rays_1[j, 0], rays_1[j, 1], fmt)
+    m0, m1, m2 = _normal(bx, by, dx, dy, fmt.ray_frac)
+    return unit_direction(n1 * m2 - n2 * m1, n2 * m0 - n0 * m2, n0 * m1 - n1 * m0, fmt.ray_frac)
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
+    """Mark the features that agree with a translation direction; return how many."""
+    total = 0
+    for i in range(rays_a.shape[0]):
+        ax, ay = np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1])
+        dx, dy = displacement(ax, ay, rays_1[i, 0], rays_1[i, 1], fmt)
+        ex, ey = epipolar_direction(ax, ay, tx, ty, tz, fmt)
+        # a feature that hardly moved contradicts no translation; at t = 0 nothing else is an inlier
+        inlier[i] = dx * dx + dy * dy <= fmt.threshold_sq
+        if not inlier[i] and (ex != 0 or ey != 0):
+            inlier[i] = is_on_line(dx, dy, ex, ey, sign, fmt.threshold_sq)
+        total += inlier[i]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _moving(rays_a, rays_1, fmt, seeds):
+    """List the features that moved enough to carry a direction; return how many."""
+    total = 0
+    for i in range(rays_a.shape[0]):
+        dx, dy = displacement(np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1]), rays_1[i, 0], rays_1[i, 1], fmt)
+        if dx * dx + dy * dy >= fmt.seed_sq:
+            seeds[total] = i
+            total += 1
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _accept(best, inlier, fmt):
+    """Trust the best hypothesis only with enough support; else keep everything."""
+    if best * 256 < fmt.min_share * inlier.shape[0]:
+        inlier[:] = True
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
+    """Two-point RANSAC between consecutive frames; return the support of the best hypothesis.
+
+    rays_a, rays_1: (n, 2) int32, old rays rotated into the new frame, and new rays. seed: of the sampling, any int.
+    inlier: (n,) bool out; all True when less than `ransac_min_share` of the features agree on anything.
+    """
+    n = rays_a.shape[0]
+    seeds, trial = np.empty(n, np.int64), np.empty(n, np.bool_)
+    best = _score_pair(rays_a, rays_1, 0, 0, 0, 1, fmt, inlier)
+    counts[_RANSAC_TEST] += n
+    moving = _moving(rays_a, rays_1, fmt, seeds)
+    state = next_random(seed & ((1 << _LCG_BITS) - 1))
+    for _ in range(fmt.iterations if moving >= 2 and best < n else 0):
+        state = next_random(state)
+        i = _draw(state, moving)
+        state = next_random(state)
+        j = (i + 1 + _draw(state, moving - 1)) % moving
+        tx, ty, tz = _pair_translation(rays_a, rays_1, seeds[i], seeds[j], fmt)
+        # the cross product knows the line, not which way along it
+        for sign in (1, -1):
+            support = _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, trial)
+            counts[_RANSAC_HYPOTHESIS] += 1
+            counts[_RANSAC_TEST] += n
+            if support > best:
+                best = support
+                inlier[:] = trial
+    return _accept(best, inlier, fmt)
+
+
+@numba.njit(cache=True, nogil=True)
+def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
+    """Translation r1 / rho1 - a / rho0 of one feature, raw in the translation format."""
+    shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
+    one = 1 << fmt.ray_frac
+    tx = round_divide(x1 << shift, depth_1) - round_divide(ax << shift, depth_a)
+    ty = round_divide(y1 << shift, depth_1) - round_divide(ay << shift, depth_a)
+    tz = round_divide(one << shift, depth_1) - round_divide(one << shift, depth_a)
+    low, high = fmt.translation_min, fmt.translation_max
+    return narrow(tx, 0, low, high), narrow(ty, 0, low, high), narrow(tz, 0, low, high)
+
+
+@numba.njit(cache=True, nogil=True)
+def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
+    """Whether a point moved by t is seen where it is now, in the left image and (by its inverse depth) in the right one."""
+    shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
+    z = (1 << fmt.ray_frac) + round_shift(depth_a * tz, shift)
+    if z << 3 < 1 << fmt.ray_frac:  # the point would have come eight times nearer, or behind
+        return False
+    # residuals times z, so that nothing is divided
+    ex = narrow(x1 * z, fmt.ray_frac, -(1 << 24), 1 << 24) - ax - round_shift(depth_a * tx, shift)
+    ey = narrow(y1 * z, fmt.ray_frac, -(1 << 24), 1 << 24) - ay - round_shift(depth_a * ty, shift)
+    depth_error = abs(round_shift(depth_1 * z, fmt.ray_frac) - depth_a)
+    in_left = ex * ex + ey * ey <= round_shift(fmt.threshold_sq * z * z, 2 * fmt.ray_frac)
+    return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, inlier):
+    total = 0
+    for i in range(points.shape[0]):
+        inlier[i] = _agrees(points[i, 0], points[i, 1], points[i, 2], np.int64(rays_1[i, 0]), np.int64(rays_1[i, 1]), np.int64(depth_1[i]), tx, ty, tz, fmt)
+        total += inlier[i]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points):
+    """Rotated old points as (ax, ay, inverse depth), int64; the depth changes with the third component of the ray."""
+    for i in range(rays_0.shape[0]):
+        ax, ay, z = rotate_point(np.int64(rays_0[i, 0]), np.int64(rays_0[i, 1]), R_raw, ray_fmt)
+        points[i, 0], points[i, 1] = ax, ay
+        points[i, 2] = min(round_divide(np.int64(depth_0[i]) << fmt.ray_frac, max(z, 1)), fmt.inverse_depth_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def reject_by_depth(rays_0, depth_0, rays_1, depth_1, R_raw, ray_fmt, fmt, inlier, counts):
+    """One-point RANSAC between two keyframes for features with stereo depth in both; return the best support.
+
+    rays (n, 2) int32 and inverse depths (n,) int32 raw, old and new; R_raw (3, 3) int64 maps old rays into the new frame.
+    Hypotheses are the first `ransac_iterations` features in the order given that are near enough. inlier: (n,) bool out,
+    all True when less than `ransac_min_share` of the features agree on anything.
+    """
+    n, tried, best = rays_0.shape[0], 0, 0
+    points, trial = np.empty((n, 3), np.int64), np.empty(n, np.bool_)
+    _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points)
+    inlier[:] = False
+    for i in range(n):
+        if tried == fmt.iterations or min(points[i, 2], np.int64(depth_1[i])) < fmt.seed_inverse_depth:
+            continue
+        tried += 1
+        tx, ty, tz = _point_translation(points[i, 0], points[i, 1], points[i, 2], np.int64(rays_1[i, 0]), np.int64(rays_1[i, 1]), np.int64(depth_1[i]), fmt)
+        support = _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, trial)
+        counts[_RANSAC_HYPOTHESIS] += 1
+        counts[_RANSAC_TEST] += n
+        if support > best:
+            best = support
+            inlier[:] = trial
+    return _accept(best, inlier, fmt)

@@ -1,0 +1,260 @@
+"""Sparse stereo in integers: search along the distorted epipolar curve, refine by Lucas-Kanade, check back, gate.
+
+A left ray r at inverse depth rho is the point (R r + rho t) of the right camera (R, t: left to right). Candidates are uniform in
+rho, hence about uniform along the curve. Each compares a window at a coarse level by the zero-mean sum of absolute differences
+ZSAD = sum |(n I - sum I) - (n T - sum T)|, with n window pixels: exact in integers, and blind to a difference of exposure.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.calibration import Calibration
+from vio.config import Config
+from vio.events import Event
+from vio.fixed import narrow, round_divide, round_shift
+from vio.frontend.klt import KltFormat, track
+from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
+from vio.frontend.rays import Lens, distort_point, lookup
+from vio.types import TrackStatus
+
+_STEREO_CANDIDATE, _STEREO_MATCHED = int(Event.STEREO_CANDIDATE), int(Event.STEREO_MATCHED)
+_TRACKED = int(TrackStatus.TRACKED)
+_MAX_CANDIDATES = 128
+_NEIGHBOURS = 2  # candidates beside the best that count as the same match
+_WORST = 2**31 - 1
+
+
+class StereoFormat(NamedTuple):
+    """Configuration of the stereo kernels as plain integers."""
+
+    level: int
+    reach: int  # window is 2 reach + 1
+    candidates: int
+    depth_step: int  # raw inverse depth between candidates
+    uniqueness: int  # of 256
+    max_difference: int  # raw ZSAD of the window
+    back_sq: int  # raw position squared
+    epipolar_sq: int  # raw ray squared
+    translation_frac: int
+    inverse_depth_frac: int
+    inverse_depth_max: int
+
+
+class StereoRig(NamedTuple):
+    """The right camera as the left one sees it: its lens, R (3, 3) and t (3,) int64 raw from left to right, and formats."""
+
+    right: Lens
+    R_raw: np.ndarray
+    t_raw: np.ndarray
+    fmt: StereoFormat
+
+
+def make_rig(calibration: Calibration, config: Config, right: Lens) -> StereoRig:
+    """Quantise the extrinsics of a stereo calibration."""
+    T_RC = np.linalg.inv(calibration.T_CR)
+    precision = config.precision
+    baseline = float(np.linalg.norm(T_RC[:3, 3]))
+    R_raw, t_raw = precision.rotation.to_raw(T_RC[:3, :3]), precision.translation.to_raw(T_RC[:3, 3])
+    return StereoRig(right, np.ascontiguousarray(R_raw), np.ascontiguousarray(t_raw), _format(config, calibration.left.fx, baseline))
+
+
+def _format(config: Config, focal: float, baseline: float) -> StereoFormat:
+    frontend, precision = config.frontend, config.precision
+    level = min(frontend.stereo_level, frontend.pyramid_levels - 1)
+    pixels = focal * baseline * frontend.stereo_max_inverse_depth / 2**level
+    candidates = min(max(int(np.ceil(pixels / frontend.stereo_step)), 1), _MAX_CANDIDATES)
+    area = frontend.stereo_window**2
+    return StereoFormat(
+        level=level, reach=frontend.stereo_window // 2, candidates=candidates,
+        depth_step=max(1, int(precision.inverse_depth.to_raw(frontend.stereo_max_inverse_depth / candidates))),
+        uniqueness=round(frontend.stereo_uniqueness * 256),
+        max_difference=frontend.klt_max_residual * area * area,
+        back_sq=round((frontend.stereo_back_tolerance * 2**precision.position.frac_bits) ** 2),
+        epipolar_sq=round((frontend.stereo_epipolar_tolerance / focal * 2**precision.ray.frac_bits) ** 2),
+        translation_frac=precision.translation.frac_bits,
+        inverse_depth_frac=precision.inverse_depth.frac_bits, inverse_depth_max=precision.inverse_depth.raw_max,
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _window(image, col, row, reach, out):
+    """Fill out (n,) int32 with n I - sum I of the window about (col, row)."""
+    side = 2 * reach + 1
+    total = np.int32(0)
+    for i in range(side):
+        source, part = image[row - reach + i, col - reach : col + reach + 1], out[i * side : (i + 1) * side]
+        for j in range(side):
+            part[j] = source[j]
+            total = np.int32(total + np.int32(source[j]))
+    n = np.int32(side * side)
+    for i in range(side * side):
+        out[i] = np.int32(np.int32(n * out[i]) - total)
+
+
+@numba.njit(cache=True, nogil=True)
+def _difference(a, b):
+    """Sum of absolute differences of two zero-mean windows; at most 2 n^2 255, so 32 bits up to 31 x 31."""
+    total = np.int32(0)
+    for i in range(a.shape[0]):
+        total = np.int32(total + np.int32(abs(np.int32(a[i] - b[i]))))
+    return np.int64(total)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fits(image, col, row, reach):
+    return reach <= col < image.shape[1] - reach and reach <= row < image.shape[0] - reach
+
+
+@numba.njit(cache=True, nogil=True)
+def turn(x, y, R, ray_fmt):
+    """R (x, y, 1) raw with `ray_frac` fraction bits, not divided by its third component."""
+    one, shift = 1 << ray_fmt.ray_frac, ray_fmt.rotation_frac
+    X = round_shift(R[0, 0] * x + R[0, 1] * y + R[0, 2] * one, shift)
+    Y = round_shift(R[1, 0] * x + R[1, 1] * y + R[1, 2] * one, shift)
+    Z = round_shift(R[2, 0] * x + R[2, 1] * y + R[2, 2] * one, shift)
+    return X, Y, Z
+
+
+@numba.njit(cache=True, nogil=True)
+def candidate(X, Y, Z, depth, t, radial, ray_fmt, fmt):
+    """Raw right pixel (u, v) of the turned ray (X, Y, Z) at a raw inverse depth; the third value is False behind the camera."""
+    shift = fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac
+    X, Y, Z = X + round_shift(depth * t[0], shift), Y + round_shift(depth * t[1], shift), Z + round_shift(depth * t[2], shift)
+    if Z << 3 < 1 << ray_fmt.ray_frac:
+        return 0, 0, False
+    x = narrow(round_divide(X << ray_fmt.ray_frac, Z), 0, ray_fmt.ray_min, ray_fmt.ray_max)
+    y = narrow(round_divide(Y << ray_fmt.ray_frac, Z), 0, ray_fmt.ray_min, ray_fmt.ray_max)
+    u, v = distort_point(x, y, radial, ray_fmt)
+    return u, v, True
+
+
+@numba.njit(cache=True, nogil=True)
+def _scan(right, template, col_offset, row_offset, X, Y, Z, t, radial, ray_fmt, fmt, window, scores):
+    """Score every candidate of one feature; return how many windows were compared.
+
+    The offsets carry the template's own rounding over, so both windows are off the grid by the same fraction.
+    """
+    shift = ray_fmt.position_frac + fmt.level
+    compared = 0
+    for k in range(fmt.candidates):
+        scores[k] = _WORST
+        u, v, is_ahead = candidate(X, Y, Z, k * fmt.depth_step, t, radial, ray_fmt, fmt)
+        col, row = round_shift(u - col_offset, shift), round_shift(v - row_offset, shift)
+        if is_ahead and _fits(right, col, row, fmt.reach):
+            _window(right, col, row, fmt.reach, window)
+            scores[k] = _difference(template, window)
+            compared += 1
+    return compared
+
+
+@numba.njit(cache=True, nogil=True)
+def _pick(scores, fmt):
+    """Index of the best candidate, or -1 if it is bad or has a rival elsewhere on the curve."""
+    best = 0
+    for k in range(scores.shape[0]):
+        if scores[k] < scores[best]:
+            best = k
+    rival = _WORST
+    for k in range(scores.shape[0]):
+        if abs(k - best) > _NEIGHBOURS:
+            rival = min(rival, scores[k])
+    if scores[best] > fmt.max_difference or scores[best] * 256 > rival * fmt.uniqueness:
+        return -1
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def search(left, right, uv_left, rays_left, R_raw, t_raw, radial, ray_fmt, fmt, uv_guess, found, counts):
+    """Coarse right pixel of every left feature.
+
+    left, right: (h, w) uint8, the pictures of `fmt.level`. uv_left, rays_left: (n, 2) int32. radial, ray_fmt: the right lens.
+    Out: uv_guess (n, 2) int32, valid where found (n,) bool.
+    """
+    area = (2 * fmt.reach + 1) ** 2
+    template, window = np.empty(area, np.int32), np.empty(area, np.int32)
+    scores = np.empty(fmt.candidates, np.int64)
+    shift = ray_fmt.position_frac + fmt.level
+    for i in range(uv_left.shape[0]):
+        u, v = np.int64(uv_left[i, 0]), np.int64(uv_left[i, 1])
+        col, row = round_shift(u, shift), round_shift(v, shift)
+        found[i] = _fits(left, col, row, fmt.reach)
+        if not found[i]:
+            continue
+        _window(left, col, row, fmt.reach, template)
+        X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt)
+        counts[_STEREO_CANDIDATE] += _scan(
+            right, template, u - (col << shift), v - (row << shift), X, Y, Z, t_raw, radial, ray_fmt, fmt, window, scores)
+        best = _pick(scores, fmt)
+        found[i] = best >= 0
+        uv_guess[i, 0], uv_guess[i, 1], _ = candidate(X, Y, Z, max(best, 0) * fmt.depth_step, t_raw, radial, ray_fmt, fmt)
+
+
+@numba.njit(cache=True, nogil=True)
+def inverse_depth(X, Y, Z, x1, y1, t, ray_fmt, fmt):
+    """Raw inverse depth of a turned left ray seen at the right ray (x1, y1), by projection on the epipolar line; may be negative."""
+    ax, ay = round_divide(X << ray_fmt.ray_frac, Z), round_divide(Y << ray_fmt.ray_frac, Z)
+    ex = round_shift((t[0] << ray_fmt.ray_frac) - t[2] * ax, ray_fmt.ray_frac)
+    ey = round_shift((t[1] << ray_fmt.ray_frac) - t[2] * ay, ray_fmt.ray_frac)
+    length_sq = ex * ex + ey * ey
+    if length_sq == 0:
+        return 0
+    # share = e.d / e.e = rho / (Z + rho tz), so rho = share Z / (1 - share tz)
+    share = round_divide((ex * (x1 - ax) + ey * (y1 - ay)) << (fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac), length_sq)
+    rest = (1 << ray_fmt.ray_frac) - round_shift(share * t[2], fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac)
+    return narrow(round_divide(share * Z, max(rest, 1)), 0, -fmt.inverse_depth_max, fmt.inverse_depth_max)
+
+
+@numba.njit(cache=True, nogil=True)
+def verify(uv_left, uv_back, rays_left, rays_right, R_raw, t_raw, ray_fmt, outlier_fmt, fmt, has_right, depth, counts):
+    """Clear has_right (n,) where the way back misses, the match leaves its epipolar line, or the depth is not positive.
+
+    uv_back: (n, 2) int32, left pixels tracked back from the right. depth: (n,) int32 out, raw inverse depth, 0 without match.
+    """
+    tx, ty, tz = unit_direction(t_raw[0], t_raw[1], t_raw[2], ray_fmt.ray_frac)
+    for i in range(uv_left.shape[0]):
+        depth[i] = 0
+        du, dv = np.int64(uv_left[i, 0]) - uv_back[i, 0], np.int64(uv_left[i, 1]) - uv_back[i, 1]
+        has_right[i] = has_right[i] and du * du + dv * dv <= fmt.back_sq
+        if not has_right[i]:
+            continue
+        X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt)
+        x1, y1 = np.int64(rays_right[i, 0]), np.int64(rays_right[i, 1])
+        ax, ay = round_divide(X << ray_fmt.ray_frac, max(Z, 1)), round_divide(Y << ray_fmt.ray_frac, max(Z, 1))
+        dx, dy = displacement(ax, ay, x1, y1, outlier_fmt)
+        ex, ey = epipolar_direction(ax, ay, tx, ty, tz, outlier_fmt)
+        rho = inverse_depth(X, Y, max(Z, 1), x1, y1, t_raw, ray_fmt, fmt)
+        has_right[i] = Z > 0 and rho > 0 and is_on_line(dx, dy, ex, ey, 1, fmt.epipolar_sq)
+        if has_right[i]:
+            depth[i] = rho
+            counts[_STEREO_MATCHED] += 1
+
+
+def match(
+    pyramid_left: tuple[np.ndarray, ...], pyramid_right: tuple[np.ndarray, ...], uv_left: np.ndarray, rays_left: np.ndarray,
+    rig: StereoRig, klt: KltFormat, outlier: OutlierFormat, counts: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Match left features in the right picture: (uv_right (n, 2) int32, has_right (n,) bool, inverse depth (n,) int32), raw.
+
+    uv_left, rays_left: (n, 2) int32. uv_right is meaningful where has_right; the inverse depth is 0 elsewhere.
+    """
+    n, level, ray_fmt = len(uv_left), rig.fmt.level, rig.right.fmt
+    uv_right, has_right, depth = uv_left.copy(), np.zeros(n, np.bool_), np.zeros(n, np.int32)
+    search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, rig.R_raw, rig.t_raw, rig.right.radial, ray_fmt, rig.fmt, uv_right, has_right, counts)
+    tried = np.flatnonzero(has_right)
+    left, rays = uv_left[tried], rays_left[tried]
+    right, is_tracked = _follow(pyramid_left, pyramid_right, left, uv_right[tried], level, klt, counts)
+    back, is_back = _follow(pyramid_right, pyramid_left, right, left, level, klt, counts)
+    is_good, rho, rays_right = is_tracked & is_back, np.zeros(len(tried), np.int32), np.empty_like(rays)
+    lookup(right, rig.right.table, ray_fmt, rays_right, counts)
+    verify(left, back, rays, rays_right, rig.R_raw, rig.t_raw, ray_fmt, outlier, rig.fmt, is_good, rho, counts)
+    uv_right[tried], has_right[tried], depth[tried] = right, is_good, rho
+    return uv_right, has_right, depth
+
+
+def _follow(source, target, uv, guess, level, klt, counts) -> tuple[np.ndarray, np.ndarray]:
+    """Track between the two pictures of a pair: refined positions and whether each converged."""
+    out, status, residual = np.empty_like(uv), np.empty(len(uv), np.uint8), np.empty(len(uv), np.int32)
+    track(source, target, uv, guess, level, klt, out, status, residual, counts)
+    return out, status == _TRACKED
