@@ -1,0 +1,207 @@
+"""Drives the integer kernels frame by frame: track, reject, choose keyframes, detect, match. Raw integers become float here only."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from vio.calibration import Calibration
+from vio.camera import Camera
+from vio.config import Config
+from vio.events import Event
+from vio.frontend import klt, outliers, pyramid, rays, stereo
+from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
+from vio.lie import orthonormalised
+from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackStatus
+
+
+@dataclass
+class _Features:
+    """Parallel arrays of features, raw integers; rows are features.
+
+    ids (n,) int64, uv (n, 2) int32, rays (n, 2) int32, age (n,) int32, status (n,) uint8; key_rays (n, 2) and key_depth (n,) int32 are the
+    ray and the inverse depth (0: none) at the last keyframe; uv_right (n, 2) int32 valid where has_right (n,) bool.
+    """
+
+    ids: np.ndarray
+    uv: np.ndarray
+    rays: np.ndarray
+    age: np.ndarray
+    status: np.ndarray
+    key_rays: np.ndarray
+    key_depth: np.ndarray
+    uv_right: np.ndarray
+    has_right: np.ndarray
+
+    @staticmethod
+    def new(ids: np.ndarray, uv: np.ndarray) -> "_Features":
+        """Features just detected."""
+        n = len(ids)
+        pairs = [np.zeros((n, 2), np.int32) for _ in range(3)]
+        status = np.full(n, TrackStatus.NEW, np.uint8)
+        return _Features(ids, uv, pairs[0], np.zeros(n, np.int32), status, pairs[1], np.zeros(n, np.int32), pairs[2], np.zeros(n, np.bool_))
+
+    def take(self, which: np.ndarray) -> "_Features":
+        """Copy of the rows that a boolean or index array names."""
+        return _Features(*(np.ascontiguousarray(getattr(self, f.name)[which]) for f in fields(self)))
+
+    def join(self, other: "_Features") -> "_Features":
+        """Rows of both, copied."""
+        return _Features(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
+
+    def tracks(self) -> Tracks:
+        """The public record; shares the arrays."""
+        return Tracks(self.ids, self.uv, self.status, self.age, self.uv_right, self.has_right)
+
+
+def _no_features() -> _Features:
+    return _Features.new(np.zeros(0, np.int64), np.zeros((0, 2), np.int32))
+
+
+class FrontEnd:
+    """Integer front end of one rig: `process` every frame in time order; `drop` what the back end rejects."""
+
+    def __init__(self, calibration: Calibration, config: Config) -> None:
+        """Quantise the rig and allocate every picture buffer. Raises ConfigError for word lengths the kernels cannot carry."""
+        self._calibration, self._config = calibration, config
+        left, self._rig, baseline = calibration.left, None, 1.0
+        self._lens = rays.make_lens(left, config.precision)
+        if calibration.right is not None:
+            self._rig = stereo.make_rig(calibration, config, rays.make_lens(calibration.right, config.precision))
+            baseline = float(np.linalg.norm(calibration.T_CR[:3, 3]))
+        self._klt, self._corner = klt.klt_format(config), corner_format(config)
+        self._outlier = outliers.outlier_format(config, left.fx, baseline)
+        self._workspace = allocate_workspace(left.height, left.width, self._corner)
+        self._current, self._previous = self._allocate(left), self._allocate(left)
+        self._right = self._allocate(calibration.right) if calibration.right is not None else None
+        self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.ray.frac_bits) ** 2)
+        self._live, self._gated = _no_features(), _no_features()
+        self._next_id = self._frames = self._key_count = 0
+        self._key_t_ns: int | None = None
+        self._R_CK = np.eye(3)  # ray of the last keyframe into the current frame
+
+    def _allocate(self, camera: Camera) -> tuple[np.ndarray, ...]:
+        return pyramid.allocate(camera.height, camera.width, self._config.frontend.pyramid_levels)
+
+    def process(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray) -> FrontEndOutput:
+        """Follow the features into a frame and, at a keyframe, top them up and match them in the right picture.
+
+        R_C1C0: (3, 3), the rotation that maps rays of the previous left frame into this one (from the gyro). counts: int64 by `Event`.
+        Raises ValueError for pictures that are not uint8 of the calibrated size. Returned arrays are never written again.
+        """
+        self._check(frame)
+        pyramid.build(frame.left, self._current, counts)
+        lost = self._track(R_C1C0, counts)
+        is_keyframe = self._is_keyframe(frame.t_ns, counts)
+        if is_keyframe:
+            self._make_keyframe(frame, counts)
+        self._current, self._previous = self._previous, self._current
+        self._frames += 1
+        touched, self._gated = self._live.join(lost).join(self._gated), _no_features()
+        return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns), is_keyframe)
+
+    def drop(self, ids: np.ndarray) -> None:
+        """Forget the features with these ids (int64); the next `Tracks` lists them once more as GATED."""
+        rejected = np.isin(self._live.ids, ids)
+        gone = self._live.take(rejected)
+        gone.status[:] = TrackStatus.GATED
+        gone.has_right[:] = False
+        self._gated, self._live = self._gated.join(gone), self._live.take(~rejected)
+
+    def _check(self, frame: StereoFrame) -> None:
+        """Raise ValueError unless the pictures are what the calibration says."""
+        pictures = [("left", frame.left, self._calibration.left)]
+        if self._rig is not None and frame.right is not None:
+            pictures.append(("right", frame.right, self._calibration.right))
+        for side, image, camera in pictures:
+            shape = (camera.height, camera.width)
+            if not isinstance(image, np.ndarray) or image.shape != shape or image.dtype != np.uint8:
+                found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+                raise ValueError(f"frame at {frame.t_ns} ns: the {side} picture is {found}; the calibration says uint8 {shape}")
+
+    def _track(self, R_C1C0: np.ndarray, counts: np.ndarray) -> _Features:
+        """Move the live features into the current picture; return those lost on the way, at their last good place."""
+        live = self._live
+        live.has_right = np.zeros(len(live.ids), np.bool_)
+        self._R_CK = orthonormalised(np.ascontiguousarray(R_C1C0 @ self._R_CK, np.float64))
+        guess, rotated, uv = np.empty_like(live.uv), np.empty_like(live.rays), np.empty_like(live.uv)
+        residual, arrived = np.empty(len(uv), np.int32), np.empty_like(live.rays)
+        rays.rotate(live.rays, self._rotation(R_C1C0), self._lens.fmt, rotated)
+        rays.project(rotated, self._lens.radial, self._lens.fmt, guess)
+        status = live.status = np.empty(len(uv), np.uint8)
+        top = self._config.frontend.pyramid_levels - 1
+        klt.track(self._previous, self._current, live.uv, guess, top, self._klt, uv, status, residual, counts)
+        rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
+        self._reject(rotated, arrived, status, counts)
+        survives = status == TrackStatus.TRACKED
+        lost = live.take(~survives)
+        live.uv, live.rays, live.age = uv, arrived, live.age + np.int32(1)
+        self._live = live.take(survives)
+        return lost
+
+    def _rotation(self, R: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(self._config.precision.rotation.to_raw(R))
+
+    def _reject(self, rotated: np.ndarray, arrived: np.ndarray, status: np.ndarray, counts: np.ndarray) -> None:
+        """Mark tracked features that contradict the common direction of motion."""
+        tracked = np.flatnonzero(status == TrackStatus.TRACKED)
+        inlier = np.empty(len(tracked), np.bool_)
+        outliers.reject_by_direction(rotated[tracked], arrived[tracked], self._frames, self._outlier, inlier, counts)
+        status[tracked[~inlier]] = TrackStatus.OUTLIER
+
+    def _is_keyframe(self, t_ns: int, counts: np.ndarray) -> bool:
+        """First frame, too long since the last keyframe, too few of its features alive, or moved too far."""
+        frontend, alive = self._config.frontend, len(self._live.ids)
+        if self._key_t_ns is None or t_ns - self._key_t_ns >= round(frontend.keyframe_max_interval * 1e9):
+            return True
+        if alive == 0:
+            # a blind frame is no keyframe, for it would push good ones out of the window; the first one that sees is
+            self._detect(counts)
+            return len(self._live.ids) > 0
+        if alive < frontend.keyframe_min_tracked * self._key_count:
+            return True
+        rotated, moved_sq = np.empty_like(self._live.rays), np.empty(alive, np.int64)
+        rays.rotate(self._live.key_rays, self._rotation(self._R_CK), self._lens.fmt, rotated)
+        outliers.squared_displacements(rotated, self._live.rays, self._outlier, moved_sq)
+        return bool(np.sort(moved_sq)[alive // 2] >= self._parallax_sq)
+
+    def _make_keyframe(self, frame: StereoFrame, counts: np.ndarray) -> None:
+        self._detect(counts)
+        if self._rig is not None and frame.right is not None:
+            self._match(frame.right, counts)
+        live = self._live
+        live.key_rays = live.rays.copy()
+        self._key_t_ns, self._key_count, self._R_CK = frame.t_ns, len(live.ids), np.eye(3)
+        counts[Event.KEYFRAME] += 1
+
+    def _detect(self, counts: np.ndarray) -> None:
+        """Top the features up to `max_features`."""
+        uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts)
+        born = _Features.new(np.arange(self._next_id, self._next_id + len(uv), dtype=np.int64), uv)
+        rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
+        self._next_id += len(uv)
+        self._live = self._live.join(born)
+
+    def _match(self, right: np.ndarray, counts: np.ndarray) -> None:
+        """Match every live feature in the right picture and check the depths against those of the last keyframe."""
+        live = self._live
+        pyramid.build(right, self._right, counts)
+        live.uv_right, live.has_right, depth = stereo.match(
+            self._current, self._right, live.uv, live.rays, self._rig, self._klt, self._outlier, counts)
+        known = np.flatnonzero((depth > 0) & (live.key_depth > 0))
+        known = known[np.argsort(-depth[known], kind="stable")]  # near points first: they fix the translation best
+        inlier = np.empty(len(known), np.bool_)
+        outliers.reject_by_depth(live.key_rays[known], live.key_depth[known], live.rays[known], depth[known],
+                                 self._rotation(self._R_CK), self._lens.fmt, self._outlier, inlier, counts)
+        # the track itself passed the direction test in every frame: only its depth is in doubt
+        depth[known[~inlier]] = 0
+        live.has_right[known[~inlier]] = False
+        live.key_depth = depth
+
+    def _observe(self, t_ns: int) -> Observations:
+        """Live features as float rays, through the exact lens model: the one place where raw integers become float."""
+        live, position = self._live, self._config.precision.position
+        xy_left = self._calibration.left.unproject(position.to_float(live.uv))
+        xy_right = np.zeros_like(xy_left)
+        if live.has_right.any():
+            xy_right[live.has_right] = self._calibration.right.unproject(position.to_float(live.uv_right[live.has_right]))
+        return Observations(t_ns, live.ids.copy(), xy_left, xy_right, live.has_right.copy())
