@@ -81,15 +81,15 @@ def narrow(raw, shift, raw_min, raw_max):
 def narrow32(raw, shift, raw_min, raw_max):
     """Same result as `narrow` for int32 arguments and 0 <= shift < 31, without a branch and without leaving 32 bits.
 
-    For inner loops: numba widens int32 sums to int64, which halves the vector lanes, hence the explicit casts.
+    For inner loops: numba widens int32 sums and `>>` to int64, which halves the vector lanes, hence casts and np.right_shift.
     The caller owes |raw| < 2**31 - 2**(shift - 1). Adding half - 1 + (lowest kept bit) and shifting rounds ties to even.
     """
     one = np.int32(1)
-    shift = np.int32(shift) & np.int32(31)
+    shift = np.int32(np.int32(shift) & np.int32(31))
     is_shifted = min(shift, one)
     below_half = np.int32(np.int32((one << shift) >> 1) - is_shifted)
-    bias = np.int32(below_half + np.int32(np.int32(raw >> shift) & is_shifted))
-    return min(max(np.int32(np.int32(raw + bias) >> shift), np.int32(raw_min)), np.int32(raw_max))
+    bias = np.int32(below_half + np.int32(np.right_shift(raw, shift) & is_shifted))
+    return min(max(np.right_shift(np.int32(raw + bias), shift), np.int32(raw_min)), np.int32(raw_max))
 
 
 @numba.njit(cache=True, inline="always")

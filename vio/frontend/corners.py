@@ -145,13 +145,13 @@ def _box_row(column, half, out):
 @numba.njit(cache=True, nogil=True, inline="always")
 def _isqrt(value):
     """Floor of the square root of a non-negative int32, digit by digit; 16 equal steps, hence no branch."""
-    root, bit = np.int32(0), np.int32(1 << 30)
+    root, bit, one = np.int32(0), np.int32(1 << 30), np.int32(1)
     for _ in range(16):
         trial = np.int32(root + bit)
         fits = value >= trial
         value = np.int32(value - trial) if fits else value
-        root = np.int32(np.int32(root >> np.int32(1)) + bit) if fits else np.int32(root >> np.int32(1))
-        bit = np.int32(bit >> np.int32(2))
+        root = np.int32(np.right_shift(root, one) + bit) if fits else np.right_shift(root, one)
+        bit = np.right_shift(bit, np.int32(2))
     return root
 
 
@@ -161,8 +161,8 @@ def _shi_tomasi_row(xx, xy, yy, fmt, score):
         a = narrow32(xx[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
         b = narrow32(xy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
         c = narrow32(yy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
-        mean = np.int32(np.int32(a + c) >> np.int32(1))
-        half = np.int32(np.int32(a - c) >> np.int32(1))
+        mean = np.right_shift(np.int32(a + c), np.int32(1))
+        half = np.right_shift(np.int32(a - c), np.int32(1))
         root = _isqrt(np.int32(np.int32(half * half) + np.int32(b * b)))
         score[col] = narrow32(np.int32(mean - root), 0, fmt.score_min, fmt.score_max)
 
@@ -173,8 +173,8 @@ def _harris_row(xx, xy, yy, fmt, score):
         a = narrow32(xx[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
         b = narrow32(xy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
         c = narrow32(yy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
-        mean = np.int32(np.int32(a + c) >> np.int32(1))
-        squared = np.int32(np.int32(mean * mean) >> np.int32(2))  # (a + c)^2 / 16
+        mean = np.right_shift(np.int32(a + c), np.int32(1))
+        squared = np.right_shift(np.int32(mean * mean), np.int32(2))  # (a + c)^2 / 16
         determinant = np.int32(np.int32(a * c) - np.int32(b * b))
         score[col] = narrow32(np.int32(determinant - squared), 0, fmt.score_min, fmt.score_max)
 

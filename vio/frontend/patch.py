@@ -56,7 +56,7 @@ def gather(image, x, y, side, stride, pixels):
                 pixels[row * stride + col] = source[min(max(x + col, 0), width - 1)]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline='always')
 def weights(u, v, fmt):
     """Bilinear weights (w00, w01, w10, w11) of a position; the four sum to one exactly, first index = row."""
     fraction = (1 << fmt.position_frac) - 1
@@ -67,7 +67,7 @@ def weights(u, v, fmt):
     return np.int32(one - right - down + w11), np.int32(right - w11), np.int32(down - w11), np.int32(w11)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline='always')
 def blend(a, b, c, d, w00, w01, w10, w11):
     """Weighted sum of four samples in 32 bits."""
     return np.int32(np.int32(np.int32(w00 * a) + np.int32(w01 * b)) + np.int32(np.int32(w10 * c) + np.int32(w11 * d)))
@@ -87,7 +87,7 @@ def interpolate_template(image, u, v, fmt, s):
         wide[i] = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline='always')
 def _difference(ahead, behind, mask, shift, raw_min, raw_max, out):
     """Masked central difference of two shifted views."""
     for i in range(mask.shape[0]):
