@@ -1,0 +1,135 @@
+"""On-manifold preintegration of inertial samples between two keyframes.
+
+Forster, Carlone, Dellaert, Scaramuzza, "On-Manifold Preintegration for Real-Time Visual-Inertial Odometry", TRO 2017,
+equation numbers below. One step holds w and a constant; velocity and position use the attitude at the middle of the step,
+which is exact to second order where eq. 33 is exact to first.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.events import Event
+from vio.lie import right_jacobian, skew, so3_exp
+
+
+class Preintegrated(NamedTuple):
+    """Accumulated motion of B since the first sample, and how it depends on the biases it was integrated with.
+
+    dt: (1,) s. dR: (3, 3), dv: (3,) m/s, dp: (3,) m, all in the first B. bias: (6,) linearisation biases (b_g, b_a).
+    d_bias: (9, 6) Jacobian of (dp, dtheta, dv) with respect to (b_g, b_a). covariance: (9, 9) of (dp, dtheta, dv).
+    """
+
+    dt: np.ndarray
+    dR: np.ndarray
+    dv: np.ndarray
+    dp: np.ndarray
+    bias: np.ndarray
+    d_bias: np.ndarray
+    covariance: np.ndarray
+
+
+def preintegrated(b_g: np.ndarray, b_a: np.ndarray) -> Preintegrated:
+    """An empty preintegration that will be linearised at the biases b_g (3,) rad/s and b_a (3,) m/s^2."""
+    bias = np.concatenate([b_g, b_a]).astype(np.float64)
+    return Preintegrated(np.zeros(1), np.eye(3), np.zeros(3), np.zeros(3), bias, np.zeros((9, 6)), np.zeros((9, 9)))
+
+
+@numba.njit(cache=True, nogil=True)
+def integrate(pre, w, a, dt, gyro_var, accel_var, counts):
+    """Add one step of dt seconds with constant measured w (3,) rad/s and a (3,) m/s^2; variances are densities squared."""
+    wc = w - pre.bias[:3]
+    ac = a - pre.bias[3:]
+    dR = pre.dR.copy()
+    half = dR @ so3_exp(wc * (0.5 * dt))
+    acc = half @ ac
+    step = so3_exp(wc * dt)
+    jr = right_jacobian(wc * dt)
+    # d(half a)/dtheta at the start of the step: half = dR exp(phi/2), perturbing dR on the right by e moves half by exp(phi/2)^T e
+    lever = -(dR @ skew(so3_exp(wc * (0.5 * dt)) @ ac))
+    F = np.eye(9)
+    F[0:3, 3:6] = 0.5 * dt * dt * lever
+    F[0:3, 6:9] = dt * np.eye(3)
+    F[3:6, 3:6] = step.T
+    F[6:9, 3:6] = dt * lever
+    G = np.zeros((9, 6))  # with respect to (w, a)
+    gyro_lever = -(half @ skew(ac)) @ right_jacobian(wc * (0.5 * dt)) * (0.5 * dt)
+    G[0:3, 0:3] = 0.5 * dt * dt * gyro_lever
+    G[3:6, 0:3] = jr * dt
+    G[6:9, 0:3] = dt * gyro_lever
+    G[0:3, 3:6] = 0.5 * dt * dt * half
+    G[6:9, 3:6] = dt * half
+    Q = np.zeros((6, 6))
+    for i in range(3):
+        Q[i, i], Q[3 + i, 3 + i] = gyro_var / dt, accel_var / dt
+    pre.covariance[:] = F @ pre.covariance @ F.T + G @ Q @ G.T  # eq. 63
+    pre.d_bias[:] = F @ pre.d_bias - G
+    pre.dp[:] = pre.dp + dt * pre.dv + 0.5 * dt * dt * acc
+    pre.dv[:] = pre.dv + dt * acc
+    pre.dR[:] = dR @ step
+    pre.dt[0] += dt
+    counts[Event.IMU_SAMPLE] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, counts):
+    """Integrate the samples (t_ns (n,) int64, w_B, a_B (n, 3)) from begin_ns to end_ns with the trapezoid of each pair.
+
+    Measurements are interpolated linearly at both ends; before the first and after the last sample they are held.
+    """
+    n = t_ns.shape[0]
+    at = begin_ns
+    i = 0
+    while at < end_ns and n > 0:
+        while i + 1 < n and t_ns[i + 1] <= at:
+            i += 1
+        until = end_ns
+        if t_ns[i] > at:
+            until = min(until, t_ns[i])
+        elif i + 1 < n:
+            until = min(until, t_ns[i + 1])
+        w0, a0 = _sample(t_ns, w_B, a_B, i, at)
+        w1, a1 = _sample(t_ns, w_B, a_B, i, until)
+        integrate(pre, 0.5 * (w0 + w1), 0.5 * (a0 + a1), (until - at) * 1e-9, gyro_var, accel_var, counts)
+        at = until
+
+
+@numba.njit(cache=True, nogil=True)
+def _sample(t_ns, w_B, a_B, i, at):
+    if at <= t_ns[i] or i + 1 >= t_ns.shape[0]:
+        return w_B[i].copy(), a_B[i].copy()
+    s = (at - t_ns[i]) / (t_ns[i + 1] - t_ns[i])
+    return (1.0 - s) * w_B[i] + s * w_B[i + 1], (1.0 - s) * a_B[i] + s * a_B[i + 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def corrected(pre, b_g, b_a):
+    """(dp, dR, dv) corrected to first order for biases other than the linearisation ones; eq. 44."""
+    db = np.empty(6)
+    db[:3], db[3:] = b_g - pre.bias[:3], b_a - pre.bias[3:]
+    d = pre.d_bias @ db
+    return pre.dp + d[:3], pre.dR @ so3_exp(d[3:6].copy()), pre.dv + d[6:]
+
+
+@numba.njit(cache=True, nogil=True)
+def predict(pre, R, p, v, b_g, b_a, g):
+    """State (R, p, v) of B in W after the preintegrated motion from a state at its start; eq. 37 inverted."""
+    dp, dR, dv = corrected(pre, b_g, b_a)
+    dt = pre.dt[0]
+    return R @ dR, p + v * dt + 0.5 * g * dt * dt + R @ dp, v + g * dt + R @ dv
+
+
+@numba.njit(cache=True, nogil=True)
+def transition(pre, R):
+    """Jacobian (15, 15) of the predicted state with respect to the start state, tangent order of `vio.types`."""
+    F = np.eye(15)
+    dt = pre.dt[0]
+    F[0:3, 3:6] = -(R @ skew(pre.dp))
+    F[0:3, 6:9] = dt * np.eye(3)
+    F[3:6, 3:6] = pre.dR.T
+    F[6:9, 3:6] = -(R @ skew(pre.dv))
+    F[0:3, 9:15] = R @ np.ascontiguousarray(pre.d_bias[0:3])
+    F[3:6, 9:15] = pre.d_bias[3:6]
+    F[6:9, 9:15] = R @ np.ascontiguousarray(pre.d_bias[6:9])
+    return F
