@@ -18,11 +18,11 @@ from vio.config import Config
 from vio.errors import ConfigError
 from vio.events import Event
 from vio.fixed import Rounding, narrow32
+from vio.frontend.spread import choose, propose, take
 
 _CORNER_PIXEL, _FEATURE_DETECTED = int(Event.CORNER_PIXEL), int(Event.FEATURE_DETECTED)
 _QUALITY_SHIFT = 16
 _SOBEL_SHIFT = 3  # the Sobel operator's gain is 8
-_SCORE_SPAN = 1 << 32  # of an int32
 
 
 class CornerFormat(NamedTuple):
@@ -180,11 +180,25 @@ def _harris_row(xx, xy, yy, fmt, score):
 
 
 @numba.njit(cache=True, nogil=True)
-def _ring_row(image, row, fmt, ws):
-    """Fill the ring's slot of `row` with that row's gradients and return the slot."""
-    slot = row % ws.gradients.shape[0]
-    _sobel_row(image[row - 1], image[row], image[row + 1], fmt, ws.gradients[slot, 0], ws.gradients[slot, 1])
-    return slot
+def _slide(image, row, is_full, fmt, ws):
+    """Move the column sums down: the ring's slot of `row` loses its old row, if there is one, and takes the new one."""
+    slot = ws.gradients[row % ws.gradients.shape[0]]
+    if is_full:
+        _accumulate(slot[0], slot[1], -1, ws.columns[0], ws.columns[1], ws.columns[2])
+    _sobel_row(image[row - 1], image[row], image[row + 1], fmt, slot[0], slot[1])
+    _accumulate(slot[0], slot[1], 1, ws.columns[0], ws.columns[1], ws.columns[2])
+
+
+@numba.njit(cache=True, nogil=True)
+def _score_row(fmt, ws, first, stop, score):
+    """Scores of one row, columns `first` to `stop`, from the column sums."""
+    for k in range(3):
+        _box_row(ws.columns[k], fmt.half_window, ws.sums[k])
+    xx, xy, yy = ws.sums[0, first:stop], ws.sums[1, first:stop], ws.sums[2, first:stop]
+    if fmt.is_harris:
+        _harris_row(xx, xy, yy, fmt, score)
+    else:
+        _shi_tomasi_row(xx, xy, yy, fmt, score)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -195,22 +209,12 @@ def _score_image(image, fmt, ws, counts):
     stop, best = width - fmt.margin + 1, 0
     ws.columns[:] = 0
     for row in range(first - half, last + half + 1):
-        slot = row % ws.gradients.shape[0]
-        if row - first > half:
-            _accumulate(ws.gradients[slot, 0], ws.gradients[slot, 1], -1, ws.columns[0], ws.columns[1], ws.columns[2])
-        _ring_row(image, row, fmt, ws)
-        _accumulate(ws.gradients[slot, 0], ws.gradients[slot, 1], 1, ws.columns[0], ws.columns[1], ws.columns[2])
-        if row - half < first:
-            continue
-        for k in range(3):
-            _box_row(ws.columns[k], half, ws.sums[k])
-        score = ws.score[row - half, first:stop]
-        if fmt.is_harris:
-            _harris_row(ws.sums[0, first:stop], ws.sums[1, first:stop], ws.sums[2, first:stop], fmt, score)
-        else:
-            _shi_tomasi_row(ws.sums[0, first:stop], ws.sums[1, first:stop], ws.sums[2, first:stop], fmt, score)
-        best = max(best, _largest(score))
-        counts[_CORNER_PIXEL] += score.shape[0]
+        _slide(image, row, row - first > half, fmt, ws)
+        if row - half >= first:
+            score = ws.score[row - half, first:stop]
+            _score_row(fmt, ws, first, stop, score)
+            best = max(best, _largest(score))
+            counts[_CORNER_PIXEL] += score.shape[0]
     return best
 
 
@@ -220,86 +224,6 @@ def _largest(values):
     for i in range(values.shape[0]):
         top = max(top, values[i])
     return top
-
-
-@numba.njit(cache=True, nogil=True)
-def _take(u, v, fmt, ws):
-    """Mark the pixels nearer than min_distance to (u, v) (raw) and count the feature in its cell."""
-    frac = fmt.position_frac
-    height, width = ws.taken.shape
-    col, row = u >> frac, v >> frac
-    if col < 0 or row < 0 or col >= width or row >= height:
-        return
-    ws.cells[row * fmt.grid_rows // height, col * fmt.grid_cols // width] += 1
-    reach = fmt.min_distance
-    radius2 = (reach << frac) * (reach << frac)
-    for y in range(max(row - reach, 0), min(row + reach + 2, height)):
-        dy = (y << frac) - v
-        for x in range(max(col - reach, 0), min(col + reach + 2, width)):
-            dx = (x << frac) - u
-            if dx * dx + dy * dy < radius2:
-                ws.taken[y, x] = 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _is_peak(score, row, col):
-    """True when no neighbour is larger and no earlier one (row-major) equal."""
-    s = score[row, col]
-    above, here, below = score[row - 1], score[row], score[row + 1]
-    earlier = max(max(above[col - 1], above[col]), max(above[col + 1], here[col - 1]))
-    later = max(max(here[col + 1], below[col - 1]), max(below[col], below[col + 1]))
-    return s > earlier and s >= later
-
-
-@numba.njit(cache=True, nogil=True)
-def _best_of_block(top, left, least, fmt, ws):
-    """Row-major index of the best free peak scoring at least `least` in one block, or -1."""
-    height, width = ws.score.shape
-    best, where = least - 1, -1
-    for row in range(max(top, fmt.margin), min(top + fmt.block, height - fmt.margin)):
-        for col in range(max(left, fmt.margin), min(left + fmt.block, width - fmt.margin)):
-            score = ws.score[row, col]
-            if score > best and ws.taken[row, col] == 0 and _is_peak(ws.score, row, col):
-                best, where = np.int64(score), row * width + col
-    return where
-
-
-@numba.njit(cache=True, nogil=True)
-def _propose(least, fmt, ws):
-    """Sort one candidate per block into ws.keys, best score first, row-major order among equals; return their number."""
-    height, width = ws.score.shape
-    found = 0
-    for top in range(0, height, fmt.block):
-        for left in range(0, width, fmt.block):
-            where = _best_of_block(top, left, least, fmt, ws)
-            if where >= 0:
-                ws.keys[found] = (_SCORE_SPAN - ws.score[where // width, where % width]) * (height * width) + where
-                found += 1
-    ws.keys[:found].sort()
-    return found
-
-
-@numba.njit(cache=True, nogil=True)
-def _choose(found, room, fmt, ws, uv_out):
-    """Accept candidates best first while their cell holds fewer than `quota` features; raise the quota until full."""
-    height, width = ws.score.shape
-    chosen, quota = 0, 1
-    while found > 0 and chosen < room:
-        waiting = 0
-        for i in range(found):
-            where = ws.keys[i] % (height * width)
-            row, col = where // width, where % width
-            if ws.taken[row, col] or chosen == room:
-                continue
-            if ws.cells[row * fmt.grid_rows // height, col * fmt.grid_cols // width] >= quota:
-                ws.keys[waiting] = ws.keys[i]
-                waiting += 1
-                continue
-            uv_out[chosen, 0], uv_out[chosen, 1] = col << fmt.position_frac, row << fmt.position_frac
-            _take(col << fmt.position_frac, row << fmt.position_frac, fmt, ws)
-            chosen += 1
-        found, quota = waiting, quota + 1
-    return chosen
 
 
 @numba.njit(cache=True, nogil=True)
@@ -318,8 +242,8 @@ def detect(image, existing_uv_raw, fmt, workspace, uv_out, counts):
     workspace.taken[:] = 0
     workspace.cells[:] = 0
     for i in range(existing_uv_raw.shape[0]):
-        _take(np.int64(existing_uv_raw[i, 0]), np.int64(existing_uv_raw[i, 1]), fmt, workspace)
-    chosen = _choose(_propose(least, fmt, workspace), room, fmt, workspace, uv_out)
+        take(np.int64(existing_uv_raw[i, 0]), np.int64(existing_uv_raw[i, 1]), fmt, workspace)
+    chosen = choose(propose(least, fmt, workspace), room, fmt, workspace, uv_out)
     counts[_FEATURE_DETECTED] += chosen
     return chosen
 
