@@ -1,0 +1,164 @@
+"""Drives the window: enter a keyframe, solve, reject, marginalise; and refine the frames between keyframes."""
+
+import numpy as np
+
+from vio.backend import landmarks, marginalization, refinement, solver, window
+from vio.backend.initialization import InitialState
+from vio.backend.linear_system import layout
+from vio.backend.preintegration import Preintegrated, predict, preintegrated, transition
+from vio.backend.residuals import gravity
+from vio.calibration import Calibration
+from vio.config import Config
+from vio.lie import inverse, pose
+from vio.types import Landmarks, NavState, Observations
+
+_MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
+
+
+class BackEnd:
+    """Sliding-window estimator of one rig. `start`, then `add_keyframe` and `refine_frame` in time order."""
+
+    def __init__(self, calibration: Calibration, config: Config) -> None:
+        """Allocate the window; nothing is allocated per keyframe but small matrices."""
+        self._config, self._calibration = config.backend, calibration
+        noise = calibration.imu
+        self.gyro_var = (noise.gyro_noise * config.backend.gyro_noise_scale) ** 2
+        self.accel_var = (noise.accel_noise * config.backend.accel_noise_scale) ** 2
+        self._walk_var = np.array([noise.gyro_walk**2, noise.accel_walk**2])
+        self._rig = _make_rig(calibration, config)
+        capacity, rows = config.backend.window + 1, config.backend.max_landmarks
+        self._window = window.new_window(capacity, rows)
+        self._scratch, self._factors = solver.new_scratch(capacity, rows), solver.new_factors(capacity - 1)
+        self._rejected = np.empty(rows, np.int64)
+        self._map = (np.empty(rows, np.int64), np.empty((rows, 3)), np.empty(rows, np.int64))
+        self._n = self._in_prior = self._map_size = 0
+        self._prior: solver.Prior | None = None
+        self._covariance = np.zeros((15, 15))
+        self.solved = True
+
+    @property
+    def biases(self) -> tuple[np.ndarray, np.ndarray]:
+        """(b_g, b_a) of the newest keyframe, copies; zeros before the start."""
+        i = max(self._n - 1, 0)
+        return self._window.bg[i].copy(), self._window.ba[i].copy()
+
+    def preintegration(self) -> Preintegrated:
+        """An empty preintegration at the current biases."""
+        return preintegrated(*self.biases)
+
+    def start(self, initial: InitialState) -> None:
+        """Open the window with the first keyframe's state and its prior."""
+        w = self._window
+        w.R[0], w.bg[0] = initial.R_WB, initial.b_g
+        w.p[0] = w.v[0] = w.ba[0] = 0.0
+        w.R_lin[0], w.p_lin[0], w.v_lin[0], w.bg_lin[0], w.ba_lin[0] = w.R[0], w.p[0], w.v[0], w.bg[0], w.ba[0]
+        w.frozen[:] = False
+        w.frozen[0] = True
+        w.ids[:] = -1
+        self._n = 0
+        self._prior, self._in_prior = initial.prior, 1
+
+    def predict(self, pre: Preintegrated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Inertial prediction (R, p, v) from the newest keyframe."""
+        w, i = self._window, self._n - 1
+        return predict(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], gravity())
+
+    def refine_frame(self, pre: Preintegrated, observations: Observations, counts: np.ndarray) -> tuple[NavState, int]:
+        """State of a frame from the inertial prediction and the landmarks it sees; and how many landmarks took part."""
+        w, i, config = self._window, self._n - 1, self._config
+        R, p, v = self.predict(pre)
+        rows = np.empty(len(observations.ids), np.int64)
+        refinement.match(observations.ids, self._map[0][: self._map_size], rows)
+        covariance = _information(pre.covariance)
+        used = refinement.refine(
+            pre, covariance, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
+            self._rig.scale[0], observations.xy_left, rows, self._map[1], config.huber, config.frame_iterations, counts,
+        )
+        return self._state(observations.t_ns, R, p, v, self._propagated(pre)), used
+
+    def add_keyframe(self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray) -> NavState:
+        """Enter a keyframe that starts from `state` (None for the first), solve, reject, marginalise; returns its state.
+
+        `pre` is the inertial motion since the last keyframe. `rejected_ids` afterwards names landmarks to forget.
+        """
+        w, config = self._window, self._config
+        if state is not None and pre is not None:
+            self._append(pre, state)
+        self._n += 1
+        n = self._n
+        window.associate(w, n - 1, observations.ids, observations.xy_left, observations.xy_right, observations.has_right)
+        self._triangulate()
+        arguments = (w, self._rig, self._factors, self._prior, self._in_prior, n, config.huber)
+        near = 1.0 / config.min_depth
+        _, self.solved = solver.optimise(
+            *arguments, config.iterations, config.cost_tolerance, near, layout(n), self._scratch, counts
+        )
+        k = landmarks.gate(w, self._rig, n, config.gate, self._rejected)
+        self.rejected_ids = self._rejected[:k].copy()
+        self._map_size = window.world_points(w, self._rig, *self._map)
+        self._covariance = solver.newest_covariance(*arguments, layout(n), self._scratch, counts)
+        out = self._state(observations.t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
+        if n > config.window:
+            self._marginalise(counts)
+        return out
+
+    def landmarks(self) -> Landmarks:
+        """Landmarks of the window in W."""
+        k = self._map_size
+        return Landmarks(*(a[:k].copy() for a in self._map))
+
+    def _append(self, pre: Preintegrated, state: NavState) -> None:
+        w, f, n = self._window, self._factors, self._n
+        w.R[n], w.p[n], w.v[n] = state.T_WB[:3, :3], state.T_WB[:3, 3], state.v_WB
+        w.bg[n], w.ba[n] = w.bg[n - 1], w.ba[n - 1]
+        w.frozen[n] = False
+        for target, source in zip(f[:7], pre, strict=True):
+            target[n - 1] = source
+        f.information[n - 1] = _information(pre.covariance)
+        f.walk[n - 1] = 1.0 / (self._walk_var * pre.dt[0])
+
+    def _triangulate(self) -> None:
+        config = self._config
+        landmarks.triangulate(self._window, self._rig, self._n, 1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA)
+
+    def _marginalise(self, counts: np.ndarray) -> None:
+        n = self._n
+        self._prior = marginalization.marginalise(
+            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._scratch, counts
+        )
+        window.drop_oldest(self._window, n)
+        for a in self._factors:
+            a[: n - 2] = a[1 : n - 1].copy()
+        self._n = self._in_prior = n - 1
+
+    def _propagated(self, pre: Preintegrated) -> np.ndarray:
+        """Covariance (15, 15) of a frame: the keyframe's, carried along by the inertial motion (vision since then left out)."""
+        F = transition(pre, self._window.R[self._n - 1])
+        R = self._window.R[self._n - 1]
+        lift = np.eye(9)
+        lift[:3, :3] = lift[6:, 6:] = R
+        out = F @ self._covariance @ F.T
+        out[:9, :9] += lift @ pre.covariance @ lift.T
+        out[9:12, 9:12] += np.eye(3) * self._walk_var[0] * pre.dt[0]
+        out[12:, 12:] += np.eye(3) * self._walk_var[1] * pre.dt[0]
+        return out
+
+    def _state(self, t_ns: int, R: np.ndarray, p: np.ndarray, v: np.ndarray, covariance: np.ndarray) -> NavState:
+        b_g, b_a = self.biases
+        return NavState(t_ns, pose(R, p), v.copy(), b_g, b_a, covariance.copy())
+
+
+def _make_rig(calibration: Calibration, config: Config) -> window.Rig:
+    """The calibration as kernels take it; a mono rig repeats its left camera, which then is never asked."""
+    right = calibration.right if calibration.right is not None else calibration.left
+    T_BR = calibration.T_BR if calibration.T_BR is not None else calibration.T_BC
+    T_CB, T_RB = inverse(calibration.T_BC), inverse(T_BR)
+    scale = np.array([0.5 * (c.fx + c.fy) / config.backend.pixel_sigma for c in (calibration.left, right)])
+    R_cam, t_cam = np.stack([T_CB[:3, :3], T_RB[:3, :3]]), np.stack([T_CB[:3, 3], T_RB[:3, 3]])
+    T_BC = np.ascontiguousarray(calibration.T_BC, np.float64)
+    return window.Rig(np.ascontiguousarray(T_BC[:3, :3]), np.ascontiguousarray(T_BC[:3, 3]), R_cam, t_cam, scale)
+
+
+def _information(covariance: np.ndarray) -> np.ndarray:
+    """Inverse (9, 9) of a preintegration's covariance, with a floor that keeps it finite for very short spans."""
+    return np.linalg.inv(covariance + 1e-12 * np.eye(9))

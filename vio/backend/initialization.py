@@ -1,0 +1,61 @@
+"""The first state: gravity direction and gyro bias from the inertial samples before the first frame, and how much to trust them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vio.backend.solver import Prior
+from vio.config import InitialConfig
+from vio.lie import so3_exp
+
+
+@dataclass(frozen=True)
+class InitialState:
+    """First estimate of R_WB (3, 3) and b_g (3,), its prior, and the word for `Health.initialised_by`."""
+
+    R_WB: np.ndarray
+    b_g: np.ndarray
+    prior: Prior
+    how: str
+
+
+def upright(a_B: np.ndarray) -> np.ndarray:
+    """Rotation R_WB (3, 3) with zero yaw that turns the specific force a_B (3,) to the world's +z."""
+    z_B = a_B / np.linalg.norm(a_B)
+    x_B = np.array([1.0, 0.0, 0.0]) if abs(z_B[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    y_B = np.cross(z_B, x_B)
+    y_B /= np.linalg.norm(y_B)
+    return np.stack([np.cross(y_B, z_B), y_B, z_B])
+
+
+def initial_state(t_ns: np.ndarray, w_B: np.ndarray, a_B: np.ndarray, at_ns: int, config: InitialConfig) -> InitialState:
+    """First state at `at_ns` from samples up to it: stamps (n,) int64, w_B, a_B (n, 3), n >= 1.
+
+    Standing still is recognised by the spread of gyro and accelerometer over the window; moving samples are turned into the last
+    body frame by the gyro before averaging, so that rotation does not smear gravity.
+    """
+    recent = t_ns >= at_ns - round(config.accel_window * 1e9)
+    t, w, a = (t_ns[recent], w_B[recent], a_B[recent]) if recent.any() else (t_ns[-1:], w_B[-1:], a_B[-1:])
+    still = len(t) >= 10 and w.std(0).max() < config.still_gyro and a.std(0).max() < config.still_accel
+    still = still and abs(np.linalg.norm(a.mean(0)) - 9.81) < 0.5 and np.abs(w.mean(0)).max() < 0.15
+    b_g = w.mean(0) if still else np.zeros(3)
+    R, total = np.eye(3), a[-1].copy()
+    for i in range(len(t) - 2, -1, -1):  # a dozen samples, once
+        R = R @ so3_exp(-(0.5 * (w[i] + w[i + 1]) - b_g) * (t[i + 1] - t[i]) * 1e-9)
+        total += R @ a[i]
+    force = total if np.linalg.norm(total) > 1e-3 else np.array([0.0, 0.0, 1.0])
+    R_WB = upright(force)
+    return InitialState(R_WB, b_g, _prior(R_WB, still, config), "standstill" if still else "motion")
+
+
+def _prior(R_WB: np.ndarray, still: bool, config: InitialConfig) -> Prior:
+    """Prior of the first state: position and yaw fixed (they define W), the rest by the configured sigmas."""
+    tilt = config.tilt_sigma_still if still else config.tilt_sigma_moving
+    velocity = config.velocity_sigma_still if still else config.velocity_sigma_moving
+    gyro = 0.1 * config.gyro_bias_sigma if still else config.gyro_bias_sigma
+    H = np.zeros((15, 15))
+    H[:3, :3] = np.eye(3) / 1e-3**2
+    H[3:6, 3:6] = R_WB.T @ np.diag([tilt**-2, tilt**-2, 1e-3**-2]) @ R_WB
+    for at, sigma in ((6, velocity), (9, gyro), (12, config.accel_bias_sigma)):
+        H[at : at + 3, at : at + 3] = np.eye(3) / sigma**2
+    return Prior(H, np.zeros(15))

@@ -1,0 +1,215 @@
+"""Gauss-Newton on the window: inertial factors, prior and eliminated landmarks in one compressed system."""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from vio.backend import landmarks
+from vio.backend.linear_system import add_dense, factorise, substitute
+from vio.backend.preintegration import Preintegrated
+from vio.backend.residuals import imu_jacobian, imu_residual
+from vio.backend.window import relinearise
+from vio.events import Event
+from vio.lie import orthonormalised, so3_exp, so3_log
+
+
+class Scratch(NamedTuple):
+    """Preallocated memory of the solver; the landmark part is indexed by landmark row."""
+
+    H_inv: np.ndarray
+    g_l: np.ndarray
+    W: np.ndarray
+    used: np.ndarray
+
+
+class Prior(NamedTuple):
+    """What is known from the marginalised past: 1/2 d^T H d + b^T d, with d the tangent from the linearisation point.
+
+    H (k, k), b (k,), k = 15 + 6 (m - 1): the whole first state, then the poses (p, theta) of the next m - 1 keyframes.
+    """
+
+    H: np.ndarray
+    b: np.ndarray
+
+
+class Factors(NamedTuple):
+    """Inertial factors between keyframe i and i + 1, stacked. Fields as in `Preintegrated`, leading axis (N - 1).
+
+    information (N - 1, 9, 9) is the inverse covariance; walk (N - 1, 2) is 1 / variance of the change of (b_g, b_a).
+    """
+
+    dt: np.ndarray
+    dR: np.ndarray
+    dv: np.ndarray
+    dp: np.ndarray
+    bias: np.ndarray
+    d_bias: np.ndarray
+    covariance: np.ndarray
+    information: np.ndarray
+    walk: np.ndarray
+
+
+def new_scratch(keyframes: int, rows: int) -> Scratch:
+    """Allocate the solver's memory."""
+    return Scratch(np.zeros((rows, 3, 3)), np.zeros((rows, 3)), np.zeros((rows, keyframes, 6, 3)), np.zeros(rows, bool))
+
+
+def new_factors(keyframes: int) -> Factors:
+    """Allocate the inertial factors of a window."""
+    k = keyframes
+    shapes = ((k, 1), (k, 3, 3), (k, 3), (k, 3), (k, 6), (k, 9, 6), (k, 9, 9), (k, 9, 9), (k, 2))
+    return Factors(*(np.zeros(s) for s in shapes))
+
+
+@numba.njit(cache=True, nogil=True)
+def factor(f, i):
+    """The preintegration between keyframes i and i + 1, sharing memory with `f`."""
+    return Preintegrated(f.dt[i], f.dR[i], f.dv[i], f.dp[i], f.bias[i], f.d_bias[i], f.covariance[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def prior_offset(w, m):
+    """Tangent (15 + 6 (m - 1),) from the linearisation points to the current estimates of the prior's m keyframes."""
+    d = np.empty(15 + 6 * (m - 1))
+    for i in range(m):
+        at = 0 if i == 0 else 15 + 6 * (i - 1)
+        d[at : at + 3] = w.p[i] - w.p_lin[i]
+        d[at + 3 : at + 6] = so3_log(np.ascontiguousarray(w.R_lin[i].T) @ w.R[i])
+        if i == 0:
+            d[6:9], d[9:12], d[12:15] = w.v[0] - w.v_lin[0], w.bg[0] - w.bg_lin[0], w.ba[0] - w.ba_lin[0]
+    return d
+
+
+@numba.njit(cache=True, nogil=True)
+def imu_normal(w, f, i):
+    """Normal equations H (30, 30), g (30,) of inertial factor i with its bias walk; the two states' tangents in order."""
+    pre = factor(f, i)
+    J = np.zeros((9, 30))
+    Ji, Jj = imu_jacobian(pre, w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i], w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1])
+    J[:, :15], J[:, 15:] = Ji, Jj
+    r = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
+    JtW = np.ascontiguousarray(J.T) @ f.information[i]
+    H, g = JtW @ J, JtW @ r
+    for c in range(3):
+        for k in range(2):
+            a, b = 9 + 3 * k + c, 24 + 3 * k + c
+            change = w.bg[i + 1, c] - w.bg[i, c] if k == 0 else w.ba[i + 1, c] - w.ba[i, c]
+            wk = f.walk[i, k]
+            H[a, a] += wk
+            H[b, b] += wk
+            H[a, b] -= wk
+            H[b, a] -= wk
+            g[a] -= wk * change
+            g[b] += wk * change
+    return H, g
+
+
+@numba.njit(cache=True, nogil=True)
+def imu_cost(w, f, i):
+    """Half the whitened squared residual of inertial factor i and its bias walk."""
+    r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
+    total = 0.5 * np.dot(r, f.information[i] @ r)
+    for c in range(3):
+        total += 0.5 * f.walk[i, 0] * (w.bg[i + 1, c] - w.bg[i, c]) ** 2 + 0.5 * f.walk[i, 1] * (w.ba[i + 1, c] - w.ba[i, c]) ** 2
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def total_cost(w, rig, f, prior, m, n, huber):
+    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, robust reprojections."""
+    d = prior_offset(w, m)
+    total = 0.5 * np.dot(d, prior.H @ d) + np.dot(prior.b, d) + landmarks.cost(w, rig, n, huber)
+    for i in range(n - 1):
+        total += imu_cost(w, f, i)
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, blocks, gradient, counts):
+    """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior."""
+    blocks[:] = 0.0
+    gradient[:] = 0.0
+    H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
+    landmarks.linearise(w, rig, n, huber, lam, -1, H, g, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, counts)
+    poses = np.empty(2 * n, np.int64)
+    for i in range(n):
+        poses[2 * i], poses[2 * i + 1] = position[i, 0], position[i, 1]
+    add_dense(blocks, gradient, slot, poses, H, g)
+    targets = np.empty(10, np.int64)
+    for i in range(n - 1):
+        H2, g2 = imu_normal(w, f, i)
+        targets[:5], targets[5:] = position[i], position[i + 1]
+        add_dense(blocks, gradient, slot, targets, H2, g2)
+        counts[Event.IMU_FACTOR] += 1
+    targets = np.empty(5 + 2 * (m - 1), np.int64)
+    targets[:5] = position[0]
+    for i in range(1, m):
+        targets[3 + 2 * i], targets[4 + 2 * i] = position[i, 0], position[i, 1]
+    add_dense(blocks, gradient, slot, targets, prior.H, prior.b + prior.H @ prior_offset(w, m))
+
+
+@numba.njit(cache=True, nogil=True)
+def apply_step(w, n, position, x, dx):
+    """Move the states by the solution x (15 n,) of H x = -g and keep the pose steps in dx (n, 6)."""
+    for i in range(n):
+        a = 3 * position[i]
+        w.p[i] += x[a[0] : a[0] + 3]
+        w.R[i] = orthonormalised(w.R[i] @ so3_exp(x[a[1] : a[1] + 3].copy()))
+        w.v[i] += x[a[2] : a[2] + 3]
+        w.bg[i] += x[a[3] : a[3] + 3]
+        w.ba[i] += x[a[4] : a[4] + 3]
+        dx[i, :3], dx[i, 3:] = x[a[0] : a[0] + 3], x[a[1] : a[1] + 3]
+
+
+@numba.njit(cache=True, nogil=True)
+def optimise(w, rig, f, prior, m, n, huber, iterations, tolerance, max_inverse_depth, layout, scratch, counts):
+    """Gauss-Newton steps until |cost change| / cost < tolerance or `iterations` is reached. Steps that raise the cost are undone
+    and retried with Levenberg's damping. Returns (cost, whether the last factorisation held)."""
+    position, slot, rows, row_begin = layout.position, layout.slot, layout.rows, layout.row_begin
+    blocks, gradient = np.empty((layout.slots, 3, 3)), np.empty(15 * n)
+    dx = np.empty((n, 6))
+    cost = total_cost(w, rig, f, prior, m, n, huber)
+    lam, solved = 0.0, False
+    for _ in range(iterations):
+        relinearise(w, n)
+        build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, blocks, gradient, counts)
+        counts[Event.GAUSS_NEWTON_ITERATION] += 1
+        for k in range(slot.shape[0]):
+            for i in range(3):
+                blocks[slot[k, k], i, i] *= 1.0 + lam
+        if not factorise(blocks, slot, rows, row_begin, counts):
+            lam = max(10.0 * lam, 1e-6)
+            continue
+        solved = True
+        x = -gradient
+        substitute(blocks, slot, rows, row_begin, x, counts)
+        keep = (w.R.copy(), w.p.copy(), w.v.copy(), w.bg.copy(), w.ba.copy(), w.point.copy())
+        apply_step(w, n, position, x, dx)
+        landmarks.back_substitute(w, n, dx, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, max_inverse_depth)
+        after = total_cost(w, rig, f, prior, m, n, huber)
+        if not after <= cost * (1.0 + 1e-9) + 1e-12:
+            w.R[:], w.p[:], w.v[:], w.bg[:], w.ba[:], w.point[:] = keep
+            lam = max(10.0 * lam, 1e-4)
+            continue
+        change, cost, lam = cost - after, after, 0.1 * lam if lam > 1e-6 else 0.0
+        if change <= tolerance * cost:
+            break
+    return cost, solved
+
+
+@numba.njit(cache=True, nogil=True)
+def newest_covariance(w, rig, f, prior, m, n, huber, layout, scratch, counts):
+    """Covariance (15, 15) of the newest keyframe: the columns of the inverse that belong to it. NaN-free: zeros if not solvable."""
+    blocks, gradient = np.empty((layout.slots, 3, 3)), np.empty(15 * n)
+    build(w, rig, f, prior, m, n, huber, 0.0, layout.position, layout.slot, scratch, blocks, gradient, counts)
+    out = np.zeros((15, 15))
+    if not factorise(blocks, layout.slot, layout.rows, layout.row_begin, counts):
+        return out
+    for j in range(15):
+        x = np.zeros(15 * n)
+        x[3 * layout.position[n - 1, j // 3] + j % 3] = 1.0
+        substitute(blocks, layout.slot, layout.rows, layout.row_begin, x, counts)
+        for i in range(15):
+            out[i, j] = x[3 * layout.position[n - 1, i // 3] + i % 3]
+    return 0.5 * (out + out.T)

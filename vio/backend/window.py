@@ -1,0 +1,133 @@
+"""The sliding window's arrays: keyframe states, their linearisation points, landmarks and their observations."""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+
+class Window(NamedTuple):
+    """Fixed-capacity arrays; the first `n` keyframes are valid, oldest first (n is kept by the caller).
+
+    R (N, 3, 3), p, v, bg, ba (N, 3): current estimates of T_WB, v_WB and biases. *_lin: where Jacobians are evaluated (first
+    estimates once a keyframe is in the prior, else equal to the current ones). frozen (N,) bool: in the prior.
+    ids (M,) int64 landmark of each row, -1 free. host (M,) int64 keyframe that saw it first. point (M, 3): (x, y, 1/z) in the host's
+    left camera. ready (M,) bool: triangulated. seen (M, N, 2) bool and xy (M, N, 2, 2): observations in left (0) and right (1).
+    """
+
+    R: np.ndarray
+    p: np.ndarray
+    v: np.ndarray
+    bg: np.ndarray
+    ba: np.ndarray
+    R_lin: np.ndarray
+    p_lin: np.ndarray
+    v_lin: np.ndarray
+    bg_lin: np.ndarray
+    ba_lin: np.ndarray
+    frozen: np.ndarray
+    ids: np.ndarray
+    host: np.ndarray
+    point: np.ndarray
+    ready: np.ndarray
+    seen: np.ndarray
+    xy: np.ndarray
+
+
+class Rig(NamedTuple):
+    """Extrinsics and noise as kernels take them. R_BC, t_BC: host camera to body. R_cam (2, 3, 3), t_cam (2, 3): body to left, right.
+
+    scale (2,): focal length over pixel sigma of each camera, so that residuals are whitened.
+    """
+
+    R_BC: np.ndarray
+    t_BC: np.ndarray
+    R_cam: np.ndarray
+    t_cam: np.ndarray
+    scale: np.ndarray
+
+
+def new_window(keyframes: int, landmarks: int) -> Window:
+    """Allocate an empty window."""
+    N, M = keyframes, landmarks
+    state = [np.zeros((N, 3, 3)), *(np.zeros((N, 3)) for _ in range(4))]
+    lin = [a.copy() for a in state]
+    return Window(
+        *state, *lin, np.zeros(N, bool), np.full(M, -1, np.int64), np.zeros(M, np.int64), np.zeros((M, 3)), np.zeros(M, bool),
+        np.zeros((M, N, 2), bool), np.zeros((M, N, 2, 2)),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def relinearise(w, n):
+    """Move the linearisation points of keyframes outside the prior to their current estimates."""
+    for i in range(n):
+        if not w.frozen[i]:
+            w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i] = w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def associate(w, slot, ids, xy_left, xy_right, has_right):
+    """Enter the observations of keyframe `slot`; unknown ids take free rows with this keyframe as host. Returns rows not found."""
+    free = 0
+    refused = 0
+    M = w.ids.shape[0]
+    for k in range(ids.shape[0]):
+        row = -1
+        for m in range(M):
+            if w.ids[m] == ids[k]:
+                row = m
+                break
+        if row < 0:
+            while free < M and w.ids[free] >= 0:
+                free += 1
+            if free == M:
+                refused += 1
+                continue
+            row = free
+            w.ids[row], w.host[row], w.ready[row] = ids[k], slot, False
+            w.seen[row] = False
+        w.seen[row, slot, 0] = True
+        w.xy[row, slot, 0] = xy_left[k]
+        if has_right[k]:
+            w.seen[row, slot, 1] = True
+            w.xy[row, slot, 1] = xy_right[k]
+    return refused
+
+
+@numba.njit(cache=True, nogil=True)
+def drop_oldest(w, n):
+    """Shift the window by one keyframe; landmarks hosted in the oldest are freed."""
+    for i in range(n - 1):
+        w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i] = w.R[i + 1], w.p[i + 1], w.v[i + 1], w.bg[i + 1], w.ba[i + 1]
+        w.R_lin[i], w.p_lin[i], w.v_lin[i] = w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1]
+        w.bg_lin[i], w.ba_lin[i], w.frozen[i] = w.bg_lin[i + 1], w.ba_lin[i + 1], w.frozen[i + 1]
+    w.frozen[n - 1] = False
+    for m in range(w.ids.shape[0]):
+        if w.ids[m] < 0:
+            continue
+        if w.host[m] == 0:
+            w.ids[m], w.ready[m] = -1, False
+            continue
+        w.host[m] -= 1
+        for i in range(n - 1):
+            for c in range(2):
+                w.seen[m, i, c] = w.seen[m, i + 1, c]
+                w.xy[m, i, c] = w.xy[m, i + 1, c]
+        w.seen[m, n - 1] = False
+
+
+@numba.njit(cache=True, nogil=True)
+def world_points(w, rig, ids_out, points_out, observations_out):
+    """Positions in W (m, 3) of the triangulated landmarks, their ids and how many keyframes saw each; returns how many."""
+    k = 0
+    for m in range(w.ids.shape[0]):
+        if w.ids[m] < 0 or not w.ready[m] or w.point[m, 2] < 1e-6:
+            continue
+        h = w.host[m]
+        ray = np.array([w.point[m, 0], w.point[m, 1], 1.0]) / w.point[m, 2]
+        ids_out[k] = w.ids[m]
+        points_out[k] = w.R[h] @ (rig.R_BC @ ray + rig.t_BC) + w.p[h]
+        observations_out[k] = w.seen[m, :, 0].sum()
+        k += 1
+    return k
