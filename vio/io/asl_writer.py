@@ -1,0 +1,97 @@
+"""Writer of the ASL/EuRoC layout: a whole folder or none, numbers with all their digits."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from vio.calibration import ImuNoise
+from vio.camera import Camera
+from vio.errors import DataError
+from vio.io.simulator import Inertial
+from vio.io.trajectory import Motion
+
+TRUTH = "state_groundtruth_estimate0"
+_IMU_HEADER = (
+    "#timestamp [ns],w_RS_S_x [rad s^-1],w_RS_S_y [rad s^-1],w_RS_S_z [rad s^-1],"
+    "a_RS_S_x [m s^-2],a_RS_S_y [m s^-2],a_RS_S_z [m s^-2]"
+)
+_TRUTH_HEADER = (
+    "#timestamp, p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z [], "
+    "v_RS_R_x [m s^-1], v_RS_R_y [m s^-1], v_RS_R_z [m s^-1], b_w_RS_S_x [rad s^-1], b_w_RS_S_y [rad s^-1], b_w_RS_S_z [rad s^-1], "
+    "b_a_RS_S_x [m s^-2], b_a_RS_S_y [m s^-2], b_a_RS_S_z [m s^-2]"
+)
+
+
+@contextmanager
+def whole_folder(directory: Path) -> Iterator[Path]:
+    """Yield a new folder beside `directory` to write into; it takes that name at the end, or vanishes if anything went wrong.
+
+    Raises DataError if `directory` already exists and is not empty.
+    """
+    directory = Path(directory)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise DataError(f"{directory}: exists already; remove it or choose another folder")
+    temporary = directory.with_name(f".{directory.name}.part-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed and had our number
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        os.replace(temporary, directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_camera(folder: Path, camera: Camera, T_BS: np.ndarray, rate_hz: float, t_ns: np.ndarray) -> Path:
+    """Write sensor.yaml and data.csv of a camera; returns the folder for its pictures `<t_ns>.png`."""
+    text = (
+        _sensor("camera", T_BS)
+        + f"rate_hz: {rate_hz!r}\nresolution: [{camera.width}, {camera.height}]\ncamera_model: pinhole\n"
+        + f"intrinsics: {_list(camera.parameters[:4])} # fu, fv, cu, cv\n"
+        + f"distortion_model: radial-tangential\ndistortion_coefficients: {_list(camera.parameters[4:])}\n"
+    )
+    rows = [f"{t},{t}.png" for t in t_ns.tolist()]
+    _write(folder, text, ["#timestamp [ns],filename", *rows])
+    (folder / "data").mkdir()
+    return folder / "data"
+
+
+def write_imu(folder: Path, noise: ImuNoise, inertial: Inertial) -> None:
+    """Write sensor.yaml and data.csv of the IMU, which is the body."""
+    names = ("gyroscope_noise_density", "gyroscope_random_walk", "accelerometer_noise_density", "accelerometer_random_walk")
+    values = (noise.gyro_noise, noise.gyro_walk, noise.accel_noise, noise.accel_walk)
+    # fixed notation: YAML 1.1 takes 1e-05, without a point, for a text
+    fields = "".join(f"{name}: {value:.12f}\n" for name, value in zip(names, values))
+    text = _sensor("imu", np.eye(4)) + f"rate_hz: {noise.rate_hz!r}\n" + fields
+    _write(folder, text, [_IMU_HEADER, *_rows(inertial.t_ns, inertial.w_B, inertial.a_B)])
+
+
+def write_truth(folder: Path, motion: Motion, b_g: np.ndarray, b_a: np.ndarray) -> None:
+    """Write the exact states as ground truth in EuRoC's seventeen columns."""
+    rows = _rows(motion.t_ns, motion.p_WB, motion.q_WB, motion.v_WB, b_g, b_a)
+    _write(folder, _sensor("visual-inertial", np.eye(4)), [_TRUTH_HEADER, *rows])
+
+
+def _rows(t_ns: np.ndarray, *columns: np.ndarray) -> Iterator[str]:
+    """Comma-separated lines, every number such that reading it gives the same float64."""
+    for t, row in zip(t_ns.tolist(), np.hstack(columns).tolist()):
+        yield ",".join([str(t), *map(repr, row)])
+
+
+def _sensor(kind: str, T_BS: np.ndarray) -> str:
+    """The part of sensor.yaml that all sensors share."""
+    rows = ",\n         ".join(", ".join(f"{float(v)!r}" for v in row) for row in T_BS)
+    return f"sensor_type: {kind}\ncomment: rendered by tinyvio\n\nT_BS:\n  cols: 4\n  rows: 4\n  data: [{rows}]\n\n"
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return "[" + ", ".join(f"{value:.12g}" if abs(value) >= 1e-3 else f"{value:.15f}" for value in values) + "]"
+
+
+def _write(folder: Path, sensor: str, rows: list[str]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "sensor.yaml").write_text(sensor, encoding="utf-8")
+    (folder / "data.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -1,0 +1,29 @@
+"""From a camera model to the table of its rays."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vio.camera import Camera
+from vio.io.raycast import TILE
+
+
+class Lens(NamedTuple):
+    """Rays (x, y, 1): xy (h + 2, w + 2, 2) with a border of one pixel; tiles (rows, columns, 4), each one's range of x and of y."""
+
+    xy: np.ndarray
+    tiles: np.ndarray
+
+
+def lens_of(camera: Camera) -> Lens:
+    """Rays through every pixel centre, and through a border of one pixel around the picture."""
+    rows, columns = np.mgrid[-1 : camera.height + 1, -1 : camera.width + 1]
+    xy = camera.unproject(np.column_stack([columns.ravel(), rows.ravel()])).reshape(camera.height + 2, camera.width + 2, 2)
+    tiles = [[_range(xy[r : r + TILE + 2, c : c + TILE + 2]) for c in range(0, camera.width, TILE)] for r in range(0, camera.height, TILE)]
+    return Lens(xy, np.array(tiles))
+
+
+def _range(xy: np.ndarray) -> tuple[float, float, float, float]:
+    """Lowest and highest x, lowest and highest y."""
+    (x_low, y_low), (x_high, y_high) = xy.min(axis=(0, 1)), xy.max(axis=(0, 1))
+    return x_low, x_high, y_low, y_high

@@ -1,0 +1,209 @@
+"""Renderer: stereo pictures and inertial data of a flight through a textured room, written as an ASL/EuRoC folder.
+
+One seed gives the same bytes whatever the number of threads: a picture depends on its pose and its key alone.
+"""
+
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from vio import lie
+from vio.calibration import Calibration, ImuNoise
+from vio.camera import Camera
+from vio.errors import DataError
+from vio.io import asl_writer, counter_rng
+from vio.io.develop import develop, vignetting_table
+from vio.io.euroc_rig import euroc_rig
+from vio.io.lens import Lens, lens_of
+from vio.io.raycast import cast, probe
+from vio.io.render_spec import CameraSpec, RenderSpec, checked, load_specs
+from vio.io.resources import resource
+from vio.io.rooms import RoomSpec, furnished
+from vio.io.scene import Scene
+from vio.io.simulator import measure, stamps
+from vio.io.trajectory import Flight, from_harmonics
+
+VERSION = 1  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
+EPOCH_NS = 1_700_000_000_000_000_000  # stamp of the first frame, of the size real recordings have
+_THREADS = 2
+_TAIL = 0.02  # s of inertial data after the last frame
+_NOISE_STREAM, _IMU_STREAM = 21, 22
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One camera of the rig, ready to draw: its model, its pose T_BS in the body, its rays and its vignetting."""
+
+    camera: Camera
+    T_BS: np.ndarray
+    lens: Lens
+    factor: np.ndarray
+
+
+def eye_of(camera: Camera, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
+    """Prepare a camera."""
+    return Eye(camera, T_BS, lens_of(camera), vignetting_table(camera.width, camera.height, spec.vignetting))
+
+
+def draw(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, key: np.uint64) -> np.ndarray:
+    """Picture (h, w) uint8 that `eye` takes; T_WB (k, 4, 4) are the body's poses while the shutter is open."""
+    radiance = np.zeros((eye.camera.height, eye.camera.width), np.float32)
+    for pose in T_WB @ eye.T_BS:
+        cast(scene, eye.lens, np.ascontiguousarray(pose[:3, :3]), pose[:3, 3].copy(), radiance)
+    picture = np.empty(radiance.shape, np.uint8)
+    develop(radiance, eye.factor, spec.gain / len(T_WB), spec.softness, spec.read_noise, spec.shot_noise, key, picture)
+    return picture
+
+
+def surfaces(scene: Scene, T_WC: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exact depth (n,) m and surface number (n,) that the rays (x, y, 1) of a camera at T_WC meet; xy (n, 2)."""
+    depth, surface = np.empty(len(xy)), np.empty(len(xy), np.int64)
+    T_WC = np.asarray(T_WC, np.float64)
+    probe(scene, np.ascontiguousarray(T_WC[:3, :3]), T_WC[:3, 3].copy(), np.ascontiguousarray(xy, np.float64), depth, surface)
+    return depth, surface
+
+
+def flight_of(spec: RenderSpec) -> Flight:
+    """The flight of a specification; time 0 is the first frame, at `EPOCH_NS`."""
+    margin = spec.camera.shutter
+    return from_harmonics(spec.flight, -spec.lead - margin, spec.duration + _TAIL + margin, EPOCH_NS)
+
+
+def render_sequence(spec: RenderSpec, directory: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Render a sequence into the new ASL folder `directory`, which appears only when it is whole; returns it.
+
+    `progress(frames_done, frames)` hears of every frame. Raises ConfigError for an impossible specification, DataError if
+    the folder exists or cannot be written.
+    """
+    checked(spec)
+    flight, rig = flight_of(spec), euroc_rig(spec.width, spec.height)
+    imu_ns = stamps(-spec.lead, spec.duration + _TAIL, rig.imu.rate_hz, EPOCH_NS)
+    frame_ns = stamps(0.0, spec.duration, spec.frame_hz, EPOCH_NS)[:-1]
+    motion = flight.at(imu_ns)
+    noise = _scaled(rig.imu, spec.imu.noise_factor)
+    inertial = measure(motion, noise, int(counter_rng.stream_key(spec.seed, _IMU_STREAM)), np.array(spec.imu.gyro_bias), np.array(spec.imu.accel_bias))
+    with asl_writer.whole_folder(Path(directory)) as folder:
+        asl_writer.write_imu(folder / "mav0" / "imu0", rig.imu, inertial)
+        asl_writer.write_truth(folder / "mav0" / asl_writer.TRUTH, motion, inertial.b_g, inertial.b_a)
+        _write_pictures(spec, flight, rig, frame_ns, folder / "mav0", progress)
+    return Path(directory)
+
+
+def _scaled(noise: ImuNoise, factor: float) -> ImuNoise:
+    """All densities times a factor."""
+    return replace(noise, gyro_noise=factor * noise.gyro_noise, gyro_walk=factor * noise.gyro_walk, accel_noise=factor * noise.accel_noise, accel_walk=factor * noise.accel_walk)
+
+
+def poses_at(flight: Flight, t_ns: np.ndarray) -> np.ndarray:
+    """Body poses T_WB (n, 4, 4) of a flight."""
+    motion = flight.at(t_ns)
+    return np.array([lie.pose(lie.matrix_from_quat(q), p) for p, q in zip(motion.p_WB, motion.q_WB)])
+
+
+def _shutter_poses(flight: Flight, frame_ns: np.ndarray, spec: CameraSpec) -> np.ndarray:
+    """Poses (frames, shutter_samples, 4, 4): moments evenly over the exposure, whose middle is the frame's stamp."""
+    k = spec.shutter_samples
+    offsets = np.rint(((np.arange(k) + 0.5) / k - 0.5) * spec.shutter * 1e9).astype(np.int64)
+    return poses_at(flight, (frame_ns[:, None] + offsets).ravel()).reshape(len(frame_ns), k, 4, 4)
+
+
+def _write_pictures(spec: RenderSpec, flight: Flight, rig: Calibration, frame_ns: np.ndarray, root: Path, progress: Callable[[int, int], None] | None) -> None:
+    """All pictures of both cameras, each drawn and encoded by one of the threads."""
+    scene = scene_of(spec)
+    eyes = [eye_of(rig.left, rig.T_BC, spec.camera), eye_of(rig.right, rig.T_BR, spec.camera)]
+    folders = [asl_writer.write_camera(root / f"cam{k}", eye.camera, eye.T_BS, spec.frame_hz, frame_ns) for k, eye in enumerate(eyes)]
+    poses = _shutter_poses(flight, frame_ns, spec.camera)
+
+    def one(index: int, side: int) -> None:
+        key = counter_rng.stream_key(spec.seed, _NOISE_STREAM, side, index)
+        picture = draw(scene, eyes[side], poses[index], spec.camera, key)
+        _write_png(folders[side] / f"{frame_ns[index]}.png", picture)
+
+    jobs = [(index, side) for index in range(len(frame_ns)) for side in range(2)]
+    for done, _ in enumerate(_in_threads(one, jobs), 1):
+        if progress and done % 2 == 0:
+            progress(done // 2, len(frame_ns))
+
+
+def _in_threads(work: Callable[..., None], jobs: list[tuple[int, int]]) -> Iterator[None]:
+    """Do all jobs, a few at a time, yielding in their order; on an error or an interruption no further one is begun."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="render") as pool:
+        pending: deque[Future[None]] = deque()
+        try:
+            for job in jobs:
+                pending.append(pool.submit(work, *job))
+                if len(pending) > 2 * _THREADS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    """Losslessly, but quickly: noise does not compress, so a low level costs little space."""
+    import cv2
+
+    ok, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not ok:
+        raise DataError(f"{path}: the picture could not be encoded")
+    path.write_bytes(data.tobytes())
+
+
+@lru_cache(maxsize=2)
+def _furnished(room: RoomSpec, seed: int) -> Scene:
+    return furnished(room, seed)
+
+
+def scene_of(spec: RenderSpec) -> Scene:
+    """The room of a specification with its light; the last ones asked for are kept."""
+    return _furnished(spec.room, spec.seed)
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Names of the sequences that tinyvio renders itself, in the order of datasets/builtin.toml."""
+    return tuple(builtin_specs())
+
+
+def builtin_specs() -> dict[str, RenderSpec]:
+    """Specifications of the built-in sequences, from datasets/builtin.toml."""
+    return load_specs(resource("datasets", "builtin.toml"))
+
+
+def builtin_sequence(name: str, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+    """ASL folder of a built-in sequence, rendered when the cache does not hold it yet.
+
+    The cache is `cache_dir`, else $TINYVIO_CACHE, else the user's cache folder. Raises DataError for an unknown name.
+    """
+    specs = builtin_specs()
+    if name not in specs:
+        raise DataError(f"{name}: no built-in sequence of this name; built in: {', '.join(specs)}")
+    folder = (Path(cache_dir) if cache_dir else default_cache()) / "rendered" / f"{name}-{specs[name].digest()}-v{VERSION}"
+    if (folder / "mav0").is_dir():
+        return folder
+    try:
+        return render_sequence(specs[name], folder, progress)
+    except (OSError, DataError) as error:
+        if (folder / "mav0").is_dir():  # another process was quicker
+            return folder
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); set TINYVIO_CACHE to a folder with room") from None
+
+
+def default_cache() -> Path:
+    """$TINYVIO_CACHE, or the folder that the platform keeps for such things."""
+    chosen = os.environ.get("TINYVIO_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("tinyvio"))
