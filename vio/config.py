@@ -32,12 +32,13 @@ class FrontEndConfig:
     klt_epsilon_log2: int = -5  # stop when the step is below 2^this pixels
     klt_max_residual: int = 20  # mean absolute difference, grey levels
     klt_min_eigenvalue: float = 0.5  # (grey levels / px)^2, mean over the window; a flatter template is not tracked
-    stereo_max_inverse_depth: float = 3.0  # 1/m; nearest depth searched is 1/3 m
+    stereo_max_inverse_depth: float = 5.0  # 1/m; nearest depth searched is 0.2 m
     stereo_level: int = 1  # pyramid level of the epipolar search
     stereo_window: int = 9  # side of its window, px of that level
     stereo_step: float = 1.25  # px of that level between candidates
-    stereo_uniqueness: float = 0.85  # best difference / best elsewhere on the line must stay below
-    stereo_back_tolerance: float = 0.7  # left-right-left disagreement, px
+    stereo_max_difference: int = 40  # mean absolute difference of zero-mean windows, grey levels
+    stereo_uniqueness: float = 0.9  # best difference / best elsewhere on the line must stay below
+    stereo_back_tolerance: float = 1.0  # left-right-left disagreement, px
     stereo_epipolar_tolerance: float = 1.5  # distance from the epipolar line, px
     ransac_iterations: int = 64
     ransac_threshold: float = 1.5  # px

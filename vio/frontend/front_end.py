@@ -18,7 +18,8 @@ from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackSt
 class _Features:
     """Parallel arrays of features, raw integers; rows are features.
 
-    ids (n,) int64, uv (n, 2) int32, rays (n, 2) int32, age (n,) int32, status (n,) uint8; key_rays (n, 2) and key_depth (n,) int32 are the
+    ids (n,) int64, uv (n, 2) int32, rays (n, 2) int32, age (n,) int32, status (n,) uint8; flow (n, 2) int32 is the last
+    rotation-compensated motion of the ray, which starts the next search; key_rays (n, 2) and key_depth (n,) int32 are the
     ray and the inverse depth (0: none) at the last keyframe; uv_right (n, 2) int32 valid where has_right (n,) bool.
     """
 
@@ -27,6 +28,7 @@ class _Features:
     rays: np.ndarray
     age: np.ndarray
     status: np.ndarray
+    flow: np.ndarray
     key_rays: np.ndarray
     key_depth: np.ndarray
     uv_right: np.ndarray
@@ -36,9 +38,9 @@ class _Features:
     def new(ids: np.ndarray, uv: np.ndarray) -> "_Features":
         """Features just detected."""
         n = len(ids)
-        pairs = [np.zeros((n, 2), np.int32) for _ in range(3)]
+        rays_, flow, key_rays, uv_right = (np.zeros((n, 2), np.int32) for _ in range(4))
         status = np.full(n, TrackStatus.NEW, np.uint8)
-        return _Features(ids, uv, pairs[0], np.zeros(n, np.int32), status, pairs[1], np.zeros(n, np.int32), pairs[2], np.zeros(n, np.bool_))
+        return _Features(ids, uv, rays_, np.zeros(n, np.int32), status, flow, key_rays, np.zeros(n, np.int32), uv_right, np.zeros(n, np.bool_))
 
     def take(self, which: np.ndarray) -> "_Features":
         """Copy of the rows that a boolean or index array names."""
@@ -126,7 +128,7 @@ class FrontEnd:
         guess, rotated, uv = np.empty_like(live.uv), np.empty_like(live.rays), np.empty_like(live.uv)
         residual, arrived = np.empty(len(uv), np.int32), np.empty_like(live.rays)
         rays.rotate(live.rays, self._rotation(R_C1C0), self._lens.fmt, rotated)
-        rays.project(rotated, self._lens.radial, self._lens.fmt, guess)
+        rays.project(rotated + live.flow, self._lens.radial, self._lens.fmt, guess)
         status = live.status = np.empty(len(uv), np.uint8)
         top = self._config.frontend.pyramid_levels - 1
         klt.track(self._previous, self._current, live.uv, guess, top, self._klt, uv, status, residual, counts)
@@ -134,7 +136,7 @@ class FrontEnd:
         self._reject(rotated, arrived, status, counts)
         survives = status == TrackStatus.TRACKED
         lost = live.take(~survives)
-        live.uv, live.rays, live.age = uv, arrived, live.age + np.int32(1)
+        live.flow, live.uv, live.rays, live.age = arrived - rotated, uv, arrived, live.age + np.int32(1)
         self._live = live.take(survives)
         return lost
 
@@ -178,6 +180,7 @@ class FrontEnd:
         uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts)
         born = _Features.new(np.arange(self._next_id, self._next_id + len(uv), dtype=np.int64), uv)
         rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
+        rays.borrow_flow(born.rays, self._live.rays, self._live.flow, born.flow)
         self._next_id += len(uv)
         self._live = self._live.join(born)
 
@@ -186,7 +189,7 @@ class FrontEnd:
         live = self._live
         pyramid.build(right, self._right, counts)
         live.uv_right, live.has_right, depth = stereo.match(
-            self._current, self._right, live.uv, live.rays, self._rig, self._klt, self._outlier, counts)
+            self._current, self._right, live.uv, live.rays, live.key_depth, self._rig, self._klt, self._outlier, counts)
         known = np.flatnonzero((depth > 0) & (live.key_depth > 0))
         known = known[np.argsort(-depth[known], kind="stable")]  # near points first: they fix the translation best
         inlier = np.empty(len(known), np.bool_)

@@ -168,3 +168,16 @@ def project(rays, radial, fmt, uv_out):
     """Fill uv_out (n, 2) int32 with the distorted pixels of rays (n, 2) int32."""
     for i in range(rays.shape[0]):
         uv_out[i, 0], uv_out[i, 1] = distort_point(np.int64(rays[i, 0]), np.int64(rays[i, 1]), radial, fmt)
+
+
+@numba.njit(cache=True, nogil=True)
+def borrow_flow(rays_new, rays_old, flow_old, flow_new):
+    """Fill flow_new (n, 2) with the flow of the nearest of the old rays, for want of its own; untouched without any. All int32."""
+    for i in range(rays_new.shape[0]):
+        nearest, where = 1 << 62, -1
+        for j in range(rays_old.shape[0]):
+            dx, dy = np.int64(rays_new[i, 0]) - rays_old[j, 0], np.int64(rays_new[i, 1]) - rays_old[j, 1]
+            if dx * dx + dy * dy < nearest:
+                nearest, where = dx * dx + dy * dy, j
+        if where >= 0:
+            flow_new[i, 0], flow_new[i, 1] = flow_old[where, 0], flow_old[where, 1]

@@ -23,6 +23,7 @@ _STEREO_CANDIDATE, _STEREO_MATCHED = int(Event.STEREO_CANDIDATE), int(Event.STER
 _TRACKED = int(TrackStatus.TRACKED)
 _MAX_CANDIDATES = 128
 _NEIGHBOURS = 2  # candidates beside the best that count as the same match
+_PRIOR_REACH = 8  # candidates on either side of the depth known from the last keyframe that are tried first
 _WORST = 2**31 - 1
 
 
@@ -70,7 +71,7 @@ def _format(config: Config, focal: float, baseline: float) -> StereoFormat:
         level=level, reach=frontend.stereo_window // 2, candidates=candidates,
         depth_step=max(1, int(precision.inverse_depth.to_raw(frontend.stereo_max_inverse_depth / candidates))),
         uniqueness=round(frontend.stereo_uniqueness * 256),
-        max_difference=frontend.klt_max_residual * area * area,
+        max_difference=frontend.stereo_max_difference * area * area,
         back_sq=round((frontend.stereo_back_tolerance * 2**precision.position.frac_bits) ** 2),
         epipolar_sq=round((frontend.stereo_epipolar_tolerance / focal * 2**precision.ray.frac_bits) ** 2),
         translation_frac=precision.translation.frac_bits,
@@ -131,15 +132,15 @@ def candidate(X, Y, Z, depth, t, radial, ray_fmt, fmt):
 
 
 @numba.njit(cache=True, nogil=True)
-def _scan(right, template, col_offset, row_offset, X, Y, Z, t, radial, ray_fmt, fmt, window, scores):
-    """Score every candidate of one feature; return how many windows were compared.
+def _scan(right, first, last, template, col_offset, row_offset, X, Y, Z, t, radial, ray_fmt, fmt, window, scores):
+    """Score candidates first..last-1 of one feature, the rest as worst; return how many windows were compared.
 
     The offsets carry the template's own rounding over, so both windows are off the grid by the same fraction.
     """
     shift = ray_fmt.position_frac + fmt.level
     compared = 0
-    for k in range(fmt.candidates):
-        scores[k] = _WORST
+    scores[:] = _WORST
+    for k in range(first, last):
         u, v, is_ahead = candidate(X, Y, Z, k * fmt.depth_step, t, radial, ray_fmt, fmt)
         col, row = round_shift(u - col_offset, shift), round_shift(v - row_offset, shift)
         if is_ahead and _fits(right, col, row, fmt.reach):
@@ -166,10 +167,20 @@ def _pick(scores, fmt):
 
 
 @numba.njit(cache=True, nogil=True)
-def search(left, right, uv_left, rays_left, R_raw, t_raw, radial, ray_fmt, fmt, uv_guess, found, counts):
+def _range(known_depth, fmt):
+    """Candidates (first, last + 1) to try before all others."""
+    if known_depth <= 0:
+        return 0, fmt.candidates
+    middle = min(round_divide(known_depth, fmt.depth_step), fmt.candidates - 1)
+    return max(middle - _PRIOR_REACH, 0), min(middle + _PRIOR_REACH + 1, fmt.candidates)
+
+
+@numba.njit(cache=True, nogil=True)
+def search(left, right, uv_left, rays_left, known_depth, R_raw, t_raw, radial, ray_fmt, fmt, uv_guess, found, counts):
     """Coarse right pixel of every left feature.
 
-    left, right: (h, w) uint8, the pictures of `fmt.level`. uv_left, rays_left: (n, 2) int32. radial, ray_fmt: the right lens.
+    left, right: (h, w) uint8, the pictures of `fmt.level`. uv_left, rays_left: (n, 2) int32. known_depth: (n,) int32, raw inverse depth
+    of the last keyframe or 0; only where nothing fits near it the whole curve is searched. radial, ray_fmt: the right lens.
     Out: uv_guess (n, 2) int32, valid where found (n,) bool.
     """
     area = (2 * fmt.reach + 1) ** 2
@@ -184,9 +195,13 @@ def search(left, right, uv_left, rays_left, R_raw, t_raw, radial, ray_fmt, fmt, 
             continue
         _window(left, col, row, fmt.reach, template)
         X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt)
-        counts[_STEREO_CANDIDATE] += _scan(
-            right, template, u - (col << shift), v - (row << shift), X, Y, Z, t_raw, radial, ray_fmt, fmt, window, scores)
+        u, v = u - (col << shift), v - (row << shift)
+        first, last = _range(np.int64(known_depth[i]), fmt)
+        counts[_STEREO_CANDIDATE] += _scan(right, first, last, template, u, v, X, Y, Z, t_raw, radial, ray_fmt, fmt, window, scores)
         best = _pick(scores, fmt)
+        if best < 0 and last - first < fmt.candidates:
+            counts[_STEREO_CANDIDATE] += _scan(right, 0, fmt.candidates, template, u, v, X, Y, Z, t_raw, radial, ray_fmt, fmt, window, scores)
+            best = _pick(scores, fmt)
         found[i] = best >= 0
         uv_guess[i, 0], uv_guess[i, 1], _ = candidate(X, Y, Z, max(best, 0) * fmt.depth_step, t_raw, radial, ray_fmt, fmt)
 
@@ -232,16 +247,17 @@ def verify(uv_left, uv_back, rays_left, rays_right, R_raw, t_raw, ray_fmt, outli
 
 
 def match(
-    pyramid_left: tuple[np.ndarray, ...], pyramid_right: tuple[np.ndarray, ...], uv_left: np.ndarray, rays_left: np.ndarray,
+    pyramid_left: tuple[np.ndarray, ...], pyramid_right: tuple[np.ndarray, ...], uv_left: np.ndarray, rays_left: np.ndarray, known_depth: np.ndarray,
     rig: StereoRig, klt: KltFormat, outlier: OutlierFormat, counts: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Match left features in the right picture: (uv_right (n, 2) int32, has_right (n,) bool, inverse depth (n,) int32), raw.
 
-    uv_left, rays_left: (n, 2) int32. uv_right is meaningful where has_right; the inverse depth is 0 elsewhere.
+    uv_left, rays_left: (n, 2) int32. known_depth: (n,) int32 raw, of the last keyframe, 0 where unknown. uv_right is meaningful where has_right; the inverse depth is 0 elsewhere.
     """
     n, level, ray_fmt = len(uv_left), rig.fmt.level, rig.right.fmt
     uv_right, has_right, depth = uv_left.copy(), np.zeros(n, np.bool_), np.zeros(n, np.int32)
-    search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, rig.R_raw, rig.t_raw, rig.right.radial, ray_fmt, rig.fmt, uv_right, has_right, counts)
+    search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, known_depth,
+           rig.R_raw, rig.t_raw, rig.right.radial, ray_fmt, rig.fmt, uv_right, has_right, counts)
     tried = np.flatnonzero(has_right)
     left, rays = uv_left[tried], rays_left[tried]
     right, is_tracked = _follow(pyramid_left, pyramid_right, left, uv_right[tried], level, klt, counts)
