@@ -69,9 +69,8 @@ class BackEnd:
         R, p, v = self.predict(pre)
         rows = np.empty(len(observations.ids), np.int64)
         refinement.match(observations.ids, self._map[0][: self._map_size], rows)
-        covariance = _information(pre.covariance)
         used = refinement.refine(
-            pre, covariance, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
+            pre, self._frame_information(pre), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
             self._rig.scale[0], observations.xy_left, rows, self._map[1], config.huber, config.frame_iterations, counts,
         )
         return self._state(observations.t_ns, R, p, v, self._propagated(pre)), used
@@ -130,6 +129,18 @@ class BackEnd:
         for a in self._factors:
             a[: n - 2] = a[1 : n - 1].copy()
         self._n = self._in_prior = n - 1
+
+    def _frame_information(self, pre: Preintegrated) -> np.ndarray:
+        """Information (9, 9) of the inertial prediction given the keyframe's pose: its velocity and biases are uncertain, too.
+
+        The pose is held still because the landmarks, held still as well, move with it.
+        """
+        S = self._covariance
+        given_pose = S[6:, 6:] - S[6:, :6] @ np.linalg.pinv(S[:6, :6], hermitian=True) @ S[:6, 6:]
+        R = self._window.R[self._n - 1]
+        F = transition(pre, R)[:9, 6:]
+        F[:3], F[6:] = R.T @ F[:3], R.T @ F[6:]  # the residual is measured in the keyframe's B
+        return _information(F @ given_pose @ F.T + pre.covariance)
 
     def _propagated(self, pre: Preintegrated) -> np.ndarray:
         """Covariance (15, 15) of a frame: the keyframe's, carried along by the inertial motion (vision since then left out)."""
