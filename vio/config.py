@@ -43,7 +43,7 @@ class FrontEndConfig:
     ransac_iterations: int = 64
     ransac_threshold: float = 1.5  # px
     ransac_min_share: float = 0.5  # below this share of inliers the hypothesis is distrusted and nothing is rejected
-    keyframe_parallax: float = 12.0  # median rotation-compensated displacement since the last keyframe, px
+    keyframe_parallax: float = 20.0  # median rotation-compensated displacement since the last keyframe, px
     keyframe_min_tracked: float = 0.7  # share of the last keyframe's features still alive
     keyframe_max_interval: float = 0.5  # s
 
@@ -56,7 +56,7 @@ class BackEndConfig:
     iterations: int = 4  # Gauss-Newton steps at most per keyframe
     cost_tolerance: float = 1e-3  # we stop when |cost change| / cost < cost_tolerance
     frame_iterations: int = 3  # Gauss-Newton steps of the per-frame refinement
-    pixel_sigma: float = 1.0  # px
+    pixel_sigma: float = 0.6  # px
     huber: float = 1.5  # whitened residual where the loss turns linear
     gate: float = 4.0  # whitened residual above which an observation is rejected
     max_landmarks: int = 1000
