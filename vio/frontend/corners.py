@@ -120,8 +120,7 @@ def _sobel_row(above, middle, below, fmt, out_x, out_y):
 
 @numba.njit(cache=True, nogil=True)
 def _accumulate(gx, gy, sign, xx, xy, yy):
-    """Add (sign 1) or remove (sign -1) one row's products to the column sums."""
-    sign = np.int32(sign)
+    """Add (int32 sign 1) one row's products to the column sums, or remove them (sign -1)."""
     for col in range(gx.shape[0]):
         x, y = gx[col], gy[col]
         sx, sy = np.int32(sign * x), np.int32(sign * y)
@@ -184,9 +183,9 @@ def _slide(image, row, is_full, fmt, ws):
     """Move the column sums down: the ring's slot of `row` loses its old row, if there is one, and takes the new one."""
     slot = ws.gradients[row % ws.gradients.shape[0]]
     if is_full:
-        _accumulate(slot[0], slot[1], -1, ws.columns[0], ws.columns[1], ws.columns[2])
+        _accumulate(slot[0], slot[1], np.int32(-1), ws.columns[0], ws.columns[1], ws.columns[2])
     _sobel_row(image[row - 1], image[row], image[row + 1], fmt, slot[0], slot[1])
-    _accumulate(slot[0], slot[1], 1, ws.columns[0], ws.columns[1], ws.columns[2])
+    _accumulate(slot[0], slot[1], np.int32(1), ws.columns[0], ws.columns[1], ws.columns[2])
 
 
 @numba.njit(cache=True, nogil=True)

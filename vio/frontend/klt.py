@@ -193,12 +193,15 @@ def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
 def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
     """One feature through the levels: (status, u, v, residual). A coarse level that fails is skipped, the finest decides."""
     u, v = round_shift(u, top_level), round_shift(v, top_level)
-    for level in range(top_level, 0, -1):
-        found = _track_level(pyr_prev[level], pyr_next[level], round_shift(u0, level), round_shift(v0, level), u, v, 0, fmt, s, counts)
-        if found[0] == _TRACKED:
-            u, v = found[1], found[2]
-        u, v = narrow(u, -1, fmt.position_min, fmt.position_max), narrow(v, -1, fmt.position_min, fmt.position_max)
-    status, u, v = _track_level(pyr_prev[0], pyr_next[0], u0, v0, u, v, fmt.border_raw, fmt, s, counts)
+    status = _TRACKED
+    for level in range(top_level, -1, -1):
+        border = fmt.border_raw if level == 0 else 0
+        start_u, start_v = round_shift(u0, level), round_shift(v0, level)
+        status, found_u, found_v = _track_level(pyr_prev[level], pyr_next[level], start_u, start_v, u, v, border, fmt, s, counts)
+        if level == 0 or status == _TRACKED:
+            u, v = found_u, found_v
+        if level > 0:
+            u, v = narrow(u, -1, fmt.position_min, fmt.position_max), narrow(v, -1, fmt.position_min, fmt.position_max)
     if status != _TRACKED:
         return status, u, v, 0
     residual = _mean_absolute(pyr_next[0], u, v, fmt, s)
@@ -216,7 +219,8 @@ def track(pyr_prev, pyr_next, uv_prev, uv_guess, top_level, fmt, uv_out, status,
     """
     s = new_scratch(fmt)
     for i in range(uv_prev.shape[0]):
-        found = _track_one(pyr_prev, pyr_next, np.int64(uv_prev[i, 0]), np.int64(uv_prev[i, 1]), np.int64(uv_guess[i, 0]), np.int64(uv_guess[i, 1]),
-                           top_level, fmt, s, counts)
+        u0, v0 = np.int64(uv_prev[i, 0]), np.int64(uv_prev[i, 1])
+        u, v = np.int64(uv_guess[i, 0]), np.int64(uv_guess[i, 1])
+        found = _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts)
         status[i], uv_out[i, 0], uv_out[i, 1], residual[i] = found[0], found[1], found[2], found[3]
         counts[_FEATURE_TRACKED] += 1

@@ -1,0 +1,115 @@
+"""Rounding and saturation, and the proof that the compiled front-end kernels hold nothing but integers."""
+
+import os
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
+from vio.config import Config
+from vio.events import new_counts
+from vio.fixed import Fixed, narrow, narrow32, round_divide, round_shift, saturate
+from vio.frontend import corners, klt, patch, pyramid, spread
+
+small = st.integers(-(2**40), 2**40)
+
+
+@pytest.mark.parametrize(("raw", "rounded"), [(-7, -2), (-6, -2), (-5, -1), (-3, -1), (-2, 0), (-1, 0), (1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (7, 2)])
+def test_a_tie_goes_to_the_even_neighbour_on_both_sides_of_zero(raw: int, rounded: int) -> None:
+    """Oracle: closed form; raw / 4 by hand, -6/4 = -1.5 -> -2, -2/4 = -0.5 -> 0."""
+    assert round_shift(raw, 2) == rounded
+
+
+@given(small, st.integers(0, 30))
+def test_rounding_by_a_shift_is_rounding_the_exact_fraction(raw: int, shift: int) -> None:
+    """Oracle: Python's `round` of a Fraction, which rounds ties to even."""
+    assert round_shift(raw, shift) == round(Fraction(raw, 2**shift))
+
+
+@given(st.integers(-(2**20), 2**20), st.integers(1, 20))
+def test_a_negative_shift_multiplies(raw: int, shift: int) -> None:
+    """Oracle: closed form."""
+    assert round_shift(raw, -shift) == raw * 2**shift
+
+
+@given(small, st.integers(1, 2**20))
+def test_rounded_division_is_rounding_the_exact_fraction(numerator: int, denominator: int) -> None:
+    """Oracle: Python's `round` of a Fraction."""
+    assert round_divide(numerator, denominator) == round(Fraction(numerator, denominator))
+
+
+@given(small, st.integers(0, 30), st.integers(1, 30))
+def test_a_narrowed_value_is_rounded_then_clamped(raw: int, shift: int, bits: int) -> None:
+    """Oracle: `round` of a Fraction and the register's limits."""
+    fmt = Fixed(bits)
+    assert narrow(raw, shift, fmt.raw_min, fmt.raw_max) == min(max(round(Fraction(raw, 2**shift)), fmt.raw_min), fmt.raw_max)
+
+
+@given(st.integers(-(2**29), 2**29), st.integers(0, 29), st.integers(1, 32))
+def test_the_32_bit_lane_narrows_like_the_64_bit_register(raw: int, shift: int, bits: int) -> None:
+    """Oracle: `narrow`."""
+    fmt = Fixed(bits)
+    assert narrow32(np.int32(raw), shift, fmt.raw_min, fmt.raw_max) == narrow(raw, shift, fmt.raw_min, fmt.raw_max)
+
+
+def test_saturation_stops_at_the_limits_of_a_signed_register() -> None:
+    """Oracle: closed form, an 8-bit register."""
+    fmt = Fixed(8)
+    assert [saturate(raw, fmt.raw_min, fmt.raw_max) for raw in (-129, -128, 127, 128)] == [-128, -128, 127, 127]
+
+
+@numba.njit
+def _halved_with_a_float(value):
+    return int(value * 0.5)
+
+
+def float_types(kernel: Dispatcher) -> list[str]:
+    """Lines of a kernel's typed intermediate code, of every compiled signature, that hold a float or complex value."""
+    texts = [f":: {kernel.nopython_signatures}"] + [str(overload.type_annotation) for overload in kernel.overloads.values()]
+    return [line for text in texts for line in text.splitlines() if re.search(r"::.*(float|complex)\d*", line)]
+
+
+def run_all_kernels() -> None:
+    """Compile (or load) every kernel by one small frame."""
+    image, counts, config = np.arange(40 * 50, dtype=np.uint8).reshape(40, 50), new_counts(), Config()
+    levels = pyramid.allocate(40, 50, 2)
+    pyramid.build(image, levels, counts)
+    fmt, uv = corners.corner_format(config), np.full((1, 2), 20 * 256, np.int32)
+    corners.detect_corners(image, uv, fmt, corners.allocate_workspace(40, 50, fmt), counts)
+    klt.track(levels, levels, uv, uv, 1, klt.klt_format(config), uv.copy(), np.zeros(1, np.uint8), np.zeros(1, np.int32), counts)
+
+
+def report() -> None:
+    """Print every float found, and every kernel that was never typed, in a process whose numba cache is empty."""
+    run_all_kernels()
+    for module in (pyramid, corners, spread, patch, klt):
+        for kernel in vars(module).values():
+            if not isinstance(kernel, Dispatcher) or kernel.py_func.__module__ != module.__name__:
+                continue
+            for line in float_types(kernel):
+                print(kernel.py_func.__name__, line.strip())
+            # what numba inlines shows its types inside its callers
+            if not kernel.overloads and kernel.targetoptions.get("inline") != "always":
+                print(kernel.py_func.__name__, "was not compiled")
+
+
+def test_no_compiled_kernel_holds_a_float(tmp_path: Path) -> None:
+    """Oracle: numba's own typed intermediate code; an empty cache, because kernels loaded from the cache do not show their callees."""
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0", "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
+    command = [sys.executable, "-W", "ignore", "-c", "import test_fixed; test_fixed.report()"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_the_float_search_finds_a_float() -> None:
+    """Oracle: a kernel with a float in the middle and integers at both ends."""
+    assert _halved_with_a_float(4) == 2
+    assert float_types(_halved_with_a_float)
