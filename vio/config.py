@@ -89,6 +89,7 @@ class HealthConfig:
     imu_gap: float = 0.025  # s between samples
     max_gyro: float = 35.0  # rad/s; 2000 deg/s
     max_accel: float = 320.0  # m/s^2
+    max_accel_jump: float = 50.0  # m/s^2 from one sample to the next; a jump that lasts longer than three samples is believed
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import time
 
+import numba
 import numpy as np
 
 from vio.backend.back_end import BackEnd
@@ -31,6 +32,7 @@ class Odometry:
         self._last_t_ns: int | None = None
         self._initialised_by = ""
         self._reasons: list[str] = []
+        self._spikes = 0  # samples in a row taken for spikes
 
     def add_imu(self, t_ns: int | np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> None:
         """Add one sample or many: t_ns () or (n,) ns ascending, w_B, a_B (3,) or (n, 3) rad/s and m/s^2 (specific force).
@@ -50,6 +52,11 @@ class Odometry:
         self._note("imu_bad_sample", not sane.all())
         self._note("imu_out_of_order", not ordered.all())
         keep = sane & ordered
+        t, w, a = t[keep], w[keep], a[keep]
+        spiky = np.zeros(len(t), np.bool_)
+        self._spikes = _find_spikes(a, self._imu[2][-1:], self._spikes, limit.max_accel_jump, spiky)
+        self._note("imu_spike", bool(spiky.any()))
+        keep = ~spiky
         self._imu = tuple(np.concatenate(pair) for pair in zip(self._imu, (t[keep], w[keep], a[keep]), strict=True))
 
     def add_frame(self, t_ns: int, left: np.ndarray, right: np.ndarray | None = None) -> FrameOutput:
@@ -131,6 +138,22 @@ class Odometry:
             reasons.append("few_tracks")
         verdict = HealthState.LOST if used == 0 else HealthState.DEGRADED if reasons else HealthState.GOOD
         return Health(verdict, tuple(reasons), used, self._initialised_by)
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_spikes(a_B, previous, run, limit, spiky):
+    """Mark samples a_B (n, 3) that jump by more than `limit` from the last believed one, at most three in a row.
+
+    previous: (0 or 1, 3) the last believed sample; run: how many were taken for spikes just before. Returns the new run.
+    """
+    last = previous[0] if len(previous) else np.full(3, np.nan)
+    for i in range(len(a_B)):
+        jump = np.abs(a_B[i] - last).max()
+        spiky[i] = jump > limit and run < 3
+        run = run + 1 if spiky[i] else 0
+        if not spiky[i]:
+            last = a_B[i]
+    return run
 
 
 class _Clock:

@@ -73,6 +73,8 @@ class BackEnd:
             pre, self._frame_information(pre), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
             self._rig.scale[0], observations.xy_left, rows, self._map[1], config.huber, config.frame_iterations, counts,
         )
+        if not (np.isfinite(R).all() and np.isfinite(p).all() and np.isfinite(v).all()):
+            return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance), 0
         return self._state(observations.t_ns, R, p, v, self._propagated(pre)), used
 
     def add_keyframe(self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray) -> NavState:
@@ -114,7 +116,7 @@ class BackEnd:
         for target, source in zip(f[:7], pre, strict=True):
             target[n - 1] = source
         f.information[n - 1] = _information(pre.covariance)
-        f.walk[n - 1] = 1.0 / (self._walk_var * pre.dt[0])
+        f.walk[n - 1] = 1.0 / (self._walk_var * max(pre.dt[0], 1e-3))
 
     def _triangulate(self) -> None:
         config = self._config

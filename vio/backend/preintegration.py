@@ -13,6 +13,10 @@ import numpy as np
 from vio.events import Event
 from vio.lie import right_jacobian, skew, so3_exp
 
+GAP_NS = 25_000_000  # between samples further apart than this the measurement is a guess ...
+GAP_GYRO = 0.5  # rad/s ... with these errors (our choice: the spread of a hand-held or flying rig's motion over tens of ms)
+GAP_ACCEL = 2.0  # m/s^2
+
 
 class Preintegrated(NamedTuple):
     """Accumulated motion of B since the first sample, and how it depends on the biases it was integrated with.
@@ -76,7 +80,8 @@ def integrate(pre, w, a, dt, gyro_var, accel_var, counts):
 def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, counts):
     """Integrate the samples (t_ns (n,) int64, w_B, a_B (n, 3)) from begin_ns to end_ns with the trapezoid of each pair.
 
-    Measurements are interpolated linearly at both ends; before the first and after the last sample they are held.
+    Measurements are interpolated linearly at both ends; before the first and after the last sample they are held. A step over a gap
+    in the data carries the uncertainty of the missing motion, so that vision outweighs it.
     """
     n = t_ns.shape[0]
     at = begin_ns
@@ -91,7 +96,10 @@ def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, c
             until = min(until, t_ns[i + 1])
         w0, a0 = _sample(t_ns, w_B, a_B, i, at)
         w1, a1 = _sample(t_ns, w_B, a_B, i, until)
-        integrate(pre, 0.5 * (w0 + w1), 0.5 * (a0 + a1), (until - at) * 1e-9, gyro_var, accel_var, counts)
+        dt = (until - at) * 1e-9
+        gap = until - at if i + 1 >= n or t_ns[i] > at else t_ns[i + 1] - t_ns[i]
+        missing = dt if gap > GAP_NS else 0.0
+        integrate(pre, 0.5 * (w0 + w1), 0.5 * (a0 + a1), dt, gyro_var + GAP_GYRO**2 * missing, accel_var + GAP_ACCEL**2 * missing, counts)
         at = until
 
 
