@@ -188,7 +188,7 @@ def test_samples_are_interpolated_at_the_ends_of_a_span() -> None:
 
 
 def test_the_covariance_is_that_of_many_noisy_runs() -> None:
-    """Oracle: sample covariance of 2000 noisy integrations; its entries scatter by sqrt(2 / 2000) = 3 percent of the sigmas."""
+    """Oracle: sample covariance of 2000 noisy integrations; its entries scatter by sqrt(2 / 2000) = 3 percent of the sigmas, five times that passes."""
     w, a = samples(5, 20)
     dt, rng = 0.005, np.random.default_rng(6)
     pre = run(w, a, dt)
