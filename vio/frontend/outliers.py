@@ -14,7 +14,7 @@ import numpy as np
 
 from vio.config import Config
 from vio.events import Event
-from vio.fixed import narrow, round_divide, round_shift
+from vio.fixed import narrow, round_divide, round_shift, saturate
 from vio.frontend.rays import rotate_point
 
 _RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
@@ -67,8 +67,8 @@ def outlier_format(config: Config, focal: float, baseline: float) -> OutlierForm
 @numba.njit(cache=True, nogil=True)
 def displacement(ax, ay, x1, y1, fmt):
     """Saturated difference (dx, dy) of two raw rays."""
-    dx = narrow(x1 - ax, 0, fmt.displacement_min, fmt.displacement_max)
-    dy = narrow(y1 - ay, 0, fmt.displacement_min, fmt.displacement_max)
+    dx = saturate(x1 - ax, fmt.displacement_min, fmt.displacement_max)
+    dy = saturate(y1 - ay, fmt.displacement_min, fmt.displacement_max)
     return dx, dy
 
 
@@ -209,7 +209,7 @@ def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     ty = round_divide(y1 << shift, depth_1) - round_divide(ay << shift, depth_a)
     tz = round_divide(one << shift, depth_1) - round_divide(one << shift, depth_a)
     low, high = fmt.translation_min, fmt.translation_max
-    return narrow(tx, 0, low, high), narrow(ty, 0, low, high), narrow(tz, 0, low, high)
+    return saturate(tx, low, high), saturate(ty, low, high), saturate(tz, low, high)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -220,8 +220,8 @@ def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     if z << 3 < 1 << fmt.ray_frac:  # the point would have come eight times nearer, or behind
         return False
     # residuals times z, so that nothing is divided
-    ex = narrow(x1 * z, fmt.ray_frac, -(1 << 24), 1 << 24) - ax - round_shift(depth_a * tx, shift)
-    ey = narrow(y1 * z, fmt.ray_frac, -(1 << 24), 1 << 24) - ay - round_shift(depth_a * ty, shift)
+    ex = round_shift(x1 * z, fmt.ray_frac) - ax - round_shift(depth_a * tx, shift)
+    ey = round_shift(y1 * z, fmt.ray_frac) - ay - round_shift(depth_a * ty, shift)
     depth_error = abs(round_shift(depth_1 * z, fmt.ray_frac) - depth_a)
     in_left = ex * ex + ey * ey <= round_shift(fmt.threshold_sq * z * z, 2 * fmt.ray_frac)
     return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)

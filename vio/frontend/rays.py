@@ -12,7 +12,7 @@ import numpy as np
 
 from vio.camera import Camera
 from vio.events import Event
-from vio.fixed import narrow, round_divide, round_shift
+from vio.fixed import narrow, round_divide, round_shift, saturate
 from vio.precision import Precision
 
 _GRID_LOG2 = 3  # pixels between samples: the interpolation error grows with the square of the spacing
@@ -143,8 +143,8 @@ def rotate_point(x, y, R, fmt):
     if z <= 0:
         return x, y, 0
     # one common division of full-length products: rounding X, Y first would cost a bit of the ray
-    new_x = min(max(round_divide(X << fmt.ray_frac, Z), fmt.ray_min), fmt.ray_max)
-    new_y = min(max(round_divide(Y << fmt.ray_frac, Z), fmt.ray_min), fmt.ray_max)
+    new_x = saturate(round_divide(X << fmt.ray_frac, Z), fmt.ray_min, fmt.ray_max)
+    new_y = saturate(round_divide(Y << fmt.ray_frac, Z), fmt.ray_min, fmt.ray_max)
     return new_x, new_y, z
 
 

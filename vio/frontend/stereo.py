@@ -13,7 +13,7 @@ import numpy as np
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.events import Event
-from vio.fixed import narrow, round_divide, round_shift
+from vio.fixed import round_divide, round_shift, saturate
 from vio.frontend.klt import KltFormat, track
 from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
@@ -125,8 +125,8 @@ def candidate(X, Y, Z, depth, t, radial, ray_fmt, fmt):
     X, Y, Z = X + round_shift(depth * t[0], shift), Y + round_shift(depth * t[1], shift), Z + round_shift(depth * t[2], shift)
     if Z << 3 < 1 << ray_fmt.ray_frac:
         return 0, 0, False
-    x = narrow(round_divide(X << ray_fmt.ray_frac, Z), 0, ray_fmt.ray_min, ray_fmt.ray_max)
-    y = narrow(round_divide(Y << ray_fmt.ray_frac, Z), 0, ray_fmt.ray_min, ray_fmt.ray_max)
+    x = saturate(round_divide(X << ray_fmt.ray_frac, Z), ray_fmt.ray_min, ray_fmt.ray_max)
+    y = saturate(round_divide(Y << ray_fmt.ray_frac, Z), ray_fmt.ray_min, ray_fmt.ray_max)
     u, v = distort_point(x, y, radial, ray_fmt)
     return u, v, True
 
@@ -161,7 +161,7 @@ def _pick(scores, fmt):
     for k in range(scores.shape[0]):
         if abs(k - best) > _NEIGHBOURS:
             rival = min(rival, scores[k])
-    if scores[best] > fmt.max_difference or scores[best] * 256 > rival * fmt.uniqueness:
+    if scores[best] > fmt.max_difference or scores[best] * 256 >= rival * fmt.uniqueness:
         return -1
     return best
 
@@ -218,7 +218,7 @@ def inverse_depth(X, Y, Z, x1, y1, t, ray_fmt, fmt):
     # share = e.d / e.e = rho / (Z + rho tz), so rho = share Z / (1 - share tz)
     share = round_divide((ex * (x1 - ax) + ey * (y1 - ay)) << (fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac), length_sq)
     rest = (1 << ray_fmt.ray_frac) - round_shift(share * t[2], fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac)
-    return narrow(round_divide(share * Z, max(rest, 1)), 0, -fmt.inverse_depth_max, fmt.inverse_depth_max)
+    return saturate(round_divide(share * Z, max(rest, 1)), -fmt.inverse_depth_max, fmt.inverse_depth_max)
 
 
 @numba.njit(cache=True, nogil=True)

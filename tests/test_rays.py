@@ -1,0 +1,154 @@
+"""Integer rays against the exact lens model and against their slow twins."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import oracles_stereo as oracle
+import pytest
+from numba.core.dispatcher import Dispatcher
+from test_fixed import float_types
+from tolerances import EXACT
+
+from vio import lie
+from vio.camera import Camera
+from vio.events import Event, new_counts
+from vio.frontend import outliers, rays, stereo
+from vio.precision import Precision
+
+EUROC = Camera(752, 480, 458.654, 457.296, 367.215, 248.375, -0.28340811, 0.07395907, 0.00019359, 1.76187114e-05)
+PLAIN = Camera(320, 240, 200.0, 210.0, 160.0, 120.0)
+FOLDING = Camera(640, 480, 320.0, 320.0, 320.0, 240.0, -0.4, 0.0, 0.001, -0.002)  # its radius turns back at r = 0.91
+PRECISION = Precision()
+
+
+def random_uv(camera: Camera, n: int, beyond: float = 0.0, seed: int = 0) -> np.ndarray:
+    """Raw positions (n, 2) int32 spread over the picture and `beyond` pixels around it."""
+    rng = np.random.default_rng(seed)
+    return PRECISION.position.to_raw(rng.uniform(-beyond, (camera.width - 1 + beyond, camera.height - 1 + beyond), (n, 2))).astype(np.int32)
+
+
+def looked_up(uv: np.ndarray, lens: rays.Lens) -> np.ndarray:
+    out = np.empty_like(uv)
+    rays.lookup(uv, lens.table, lens.fmt, out, new_counts())
+    return out
+
+
+def projected(points: np.ndarray, lens: rays.Lens) -> np.ndarray:
+    out = np.empty_like(points)
+    rays.project(points, lens.radial, lens.fmt, out)
+    return out
+
+
+@pytest.mark.parametrize("camera", [EUROC, PLAIN], ids=["euroc", "plain"])
+def test_a_ray_lands_within_a_tenth_of_a_pixel_of_its_own_pixel(camera: Camera) -> None:
+    """Oracle: `Camera.project` in float64."""
+    uv = random_uv(camera, 5000)
+    xy = PRECISION.ray.to_float(looked_up(uv, rays.make_lens(camera, PRECISION)))
+    assert abs(camera.project(xy) - PRECISION.position.to_float(uv)).max() < 0.1
+
+
+@pytest.mark.parametrize("camera", [EUROC, PLAIN], ids=["euroc", "plain"])
+def test_projection_of_a_raw_ray_is_exact_to_a_hundredth_of_a_pixel(camera: Camera) -> None:
+    """Oracle: `Camera.project` in float64 of the same quantised ray."""
+    lens = rays.make_lens(camera, PRECISION)
+    points = looked_up(random_uv(camera, 5000), lens)
+    assert abs(PRECISION.position.to_float(projected(points, lens)) - camera.project(PRECISION.ray.to_float(points))).max() < 0.01
+
+
+@pytest.mark.parametrize("camera", [EUROC, PLAIN, FOLDING], ids=["euroc", "plain", "folding"])
+def test_lookup_and_projection_equal_their_slow_twins(camera: Camera) -> None:
+    """Oracle: the twins on Python integers; positions far outside the picture included."""
+    lens = rays.make_lens(camera, PRECISION)
+    uv = np.concatenate((random_uv(camera, 300, 60.0), [[0, 0], [2**19 - 1, -(2**19)], [-(2**19), 2**19 - 1]])).astype(np.int32)
+    points = looked_up(uv, lens)
+    assert points.tolist() == [list(oracle.undistorted(u, v, lens)) for u, v in uv.tolist()]
+    wild = np.random.default_rng(1).integers(-(2**17), 2**17, (300, 2)).astype(np.int32)
+    for some in (points, wild):
+        assert projected(some, lens).tolist() == [list(oracle.distorted(x, y, lens)) for x, y in some.tolist()]
+
+
+def test_a_ray_far_outside_never_folds_back_into_the_picture() -> None:
+    """Oracle: monotonicity; the polynomial itself would bring r = 1.58 back to the centre."""
+    lens = rays.make_lens(FOLDING, PRECISION)
+    angle = np.linspace(0, 2 * np.pi, 64)
+    for radius in (1.5, 1.58, 2.0, 5.0):
+        points = PRECISION.ray.to_raw(radius * np.stack((np.cos(angle), np.sin(angle)), 1)).astype(np.int32)
+        offset = PRECISION.position.to_float(projected(points, lens)) - (FOLDING.cx, FOLDING.cy)
+        assert np.hypot(*offset.T).min() > 0.6 * FOLDING.fx
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-4, 0.02, 0.3, 3.0])
+def test_rotation_of_rays_equals_its_twin_and_follows_the_exact_one(angle: float) -> None:
+    """Oracles: the twin; float64 rotation to four steps of the ray (rotation elements have 14 fraction bits)."""
+    lens = rays.make_lens(EUROC, PRECISION)
+    points, out = looked_up(random_uv(EUROC, 300), lens), np.empty((300, 2), np.int32)
+    R = lie.so3_exp(np.array([0.6, -0.64, 0.48]) * angle)
+    raw = PRECISION.rotation.to_raw(R)
+    rays.rotate(points, raw, lens.fmt, out)
+    assert out.tolist() == [list(oracle.rotated(x, y, raw.tolist(), lens.fmt)[:2]) for x, y in points.tolist()]
+    turned = np.concatenate((PRECISION.ray.to_float(points), np.ones((300, 1))), 1) @ R.T
+    ahead = turned[:, 2] > 0.5
+    error = abs(turned[ahead, :2] / turned[ahead, 2:] - PRECISION.ray.to_float(out[ahead]))
+    assert not ahead.any() or error.max() < 4 * 2.0**-14 / turned[ahead, 2].min() ** 2
+    assert np.array_equal(out[turned[:, 2] < -0.01], points[turned[:, 2] < -0.01])
+    if angle == 0.0:
+        assert abs(out - points).max() == EXACT
+
+
+def test_a_new_feature_borrows_the_flow_of_the_nearest() -> None:
+    """Oracle: the twin; without neighbours the flow stays as it was."""
+    rng = np.random.default_rng(2)
+    new, old, flow = (rng.integers(-100, 100, (n, 2)).astype(np.int32) for n in (40, 60, 60))
+    out = np.zeros_like(new)
+    rays.borrow_flow(new, old[:0], flow[:0], out)
+    assert not out.any()
+    rays.borrow_flow(new, old, flow, out)
+    assert out.tolist() == [list(f) for f in oracle.borrowed_flow(new.tolist(), old.tolist(), flow.tolist())]
+
+
+def test_every_lookup_is_counted() -> None:
+    """Oracle: the number of features."""
+    lens, counts = rays.make_lens(EUROC, PRECISION), new_counts()
+    uv = random_uv(EUROC, 17)
+    rays.lookup(uv, lens.table, lens.fmt, np.empty_like(uv), counts)
+    assert counts[Event.RAY_LOOKUP] == counts.sum() == 17
+
+
+def run_all_kernels() -> None:
+    """Compile every kernel of rays, outliers and stereo by three features."""
+    from test_stereo import CONFIG, RIG
+
+    lens, counts, R = rays.make_lens(EUROC, PRECISION), new_counts(), np.eye(3, dtype=np.int64)
+    uv, flags, depth = np.zeros((3, 2), np.int32), np.ones(3, np.bool_), np.ones(3, np.int32)
+    outlier, picture = outliers.outlier_format(CONFIG, 450.0, 0.1), np.zeros((64, 64), np.uint8)
+    rays.lookup(uv, lens.table, lens.fmt, uv, counts)
+    rays.rotate(uv, R, lens.fmt, uv)
+    rays.project(uv, lens.radial, lens.fmt, uv)
+    rays.borrow_flow(uv, uv, uv, uv)
+    outliers.reject_by_direction(uv, uv, 1, outlier, flags, counts)
+    outliers.reject_by_depth(uv, depth, uv, depth, R, lens.fmt, outlier, flags, counts)
+    outliers.squared_displacements(uv, uv, outlier, np.zeros(3, np.int64))
+    stereo.search(picture, picture, uv, uv, depth, RIG.R_raw, RIG.t_raw, lens.radial, lens.fmt, RIG.fmt, uv, flags, counts)
+    stereo.verify(uv, uv, uv, uv, RIG.R_raw, RIG.t_raw, lens.fmt, outlier, RIG.fmt, flags, depth, counts)
+
+
+def report() -> None:
+    """Print every float found, and every kernel that was never typed."""
+    run_all_kernels()
+    for module in (rays, outliers, stereo):
+        for kernel in vars(module).values():
+            if isinstance(kernel, Dispatcher) and kernel.py_func.__module__ == module.__name__:
+                print(*(f"{kernel.py_func.__name__}: {line}" for line in float_types(kernel)), sep="\n", end="")
+                print("" if kernel.overloads else f"{kernel.py_func.__name__} was not compiled", end="")
+
+
+def test_no_kernel_of_rays_outliers_or_stereo_holds_a_float(tmp_path: Path) -> None:
+    """Oracle: numba's typed intermediate code in a process whose cache is empty, for a cached kernel hides its callees."""
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0", "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
+    command = [sys.executable, "-W", "ignore", "-c", "import test_rays; test_rays.report()"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
