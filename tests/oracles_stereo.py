@@ -27,12 +27,12 @@ def clamp(value: int, low: int, high: int) -> int:
 
 def undistorted(u: int, v: int, lens: Lens) -> Ray:
     """Bilinear interpolation in the table, one corner at a time."""
-    fmt, table, cell = lens.fmt, lens.table.tolist(), 2**lens.fmt.cell_log2
+    fmt, table, cell = lens.fmt, lens.table, 2**lens.fmt.cell_log2
     u = clamp(u + fmt.origin, 0, (len(table[0]) - 1) * cell - 1)
     v = clamp(v + fmt.origin, 0, (len(table) - 1) * cell - 1)
     (col, a), (row, b) = divmod(u, cell), divmod(v, cell)
     corners = ((row, col, (cell - a) * (cell - b)), (row, col + 1, a * (cell - b)), (row + 1, col, (cell - a) * b), (row + 1, col + 1, a * b))
-    sums = [sum(weight * table[r][c][axis] for r, c, weight in corners) for axis in (0, 1)]
+    sums = [sum(weight * int(table[r, c, axis]) for r, c, weight in corners) for axis in (0, 1)]
     return tuple(clamp(nearest_even(s, cell * cell), fmt.ray_min, fmt.ray_max) for s in sums)
 
 
