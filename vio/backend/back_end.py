@@ -4,7 +4,6 @@ import numpy as np
 
 from vio.backend import landmarks, marginalization, refinement, solver, window
 from vio.backend.initialization import InitialState
-from vio.backend.linear_system import layout
 from vio.backend.preintegration import Preintegrated, predict, preintegrated, transition
 from vio.backend.residuals import gravity
 from vio.calibration import Calibration
@@ -28,7 +27,7 @@ class BackEnd:
         self._rig = _make_rig(calibration, config)
         capacity, rows = config.backend.window + 1, config.backend.max_landmarks
         self._window = window.new_window(capacity, rows)
-        self._scratch, self._factors = solver.new_scratch(capacity, rows), solver.new_factors(capacity - 1)
+        self._solver, self._factors = solver.Solver(capacity, rows), solver.new_factors(capacity - 1)
         self._rejected = np.empty(rows, np.int64)
         self._map = (np.empty(rows, np.int64), np.empty((rows, 3)), np.empty(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0
@@ -89,15 +88,12 @@ class BackEnd:
         n = self._n
         window.associate(w, n - 1, observations.ids, observations.xy_left, observations.xy_right, observations.has_right)
         self._triangulate()
-        arguments = (w, self._rig, self._factors, self._prior, self._in_prior, n, config.huber)
-        near = 1.0 / config.min_depth
-        _, self.solved = solver.optimise(
-            *arguments, config.iterations, config.cost_tolerance, near, layout(n), self._scratch, counts
-        )
+        problem = (w, self._rig, self._factors, self._prior, self._in_prior, n)
+        self.solved = self._solver.optimise(*problem, config, counts)
         k = landmarks.gate(w, self._rig, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()
         self._map_size = window.world_points(w, self._rig, *self._map)
-        self._covariance = solver.newest_covariance(*arguments, layout(n), self._scratch, counts)
+        self._covariance = self._solver.newest_covariance(*problem, config.huber, counts)
         out = self._state(observations.t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
         if n > config.window:
             self._marginalise(counts)
@@ -125,7 +121,7 @@ class BackEnd:
     def _marginalise(self, counts: np.ndarray) -> None:
         n = self._n
         self._prior = marginalization.marginalise(
-            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._scratch, counts
+            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._solver.scratch, counts
         )
         window.drop_oldest(self._window, n)
         for a in self._factors:
