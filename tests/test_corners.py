@@ -92,6 +92,15 @@ def test_corners_keep_their_distance_from_each_other_from_features_and_from_the_
     assert new.min() >= 9 * 256 and (new <= np.array([320 - 10, 240 - 10]) * 256).all()
 
 
+@pytest.mark.parametrize(("away", "is_free"), [(11 * 256, True), (11 * 256 - 1, False)])
+def test_a_corner_exactly_at_the_minimum_distance_is_free(away: int, is_free: bool) -> None:
+    """Oracle: closed form, to one raw step."""
+    config = configured(min_distance=11)
+    first = found(squares(), config)[0]
+    again = found(squares(), config, (first + [away, 0]).astype(np.int32)[None])
+    assert first.tolist() in again.tolist() if is_free else first.tolist() not in again.tolist()
+
+
 def test_no_cell_gets_a_second_corner_while_another_waits_for_its_first() -> None:
     """Oracle: closed form; 4 x 4 cells of equal texture and 32 features give two each, and features already there count."""
     config = configured(max_features=32, grid_rows=4, grid_cols=4, min_distance=6)

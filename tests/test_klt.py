@@ -159,6 +159,34 @@ def test_every_reason_of_loss_is_reported() -> None:
     assert tracked(still, levels_of(waves(0, 0, seed=9)), grid()[:40], configured(klt_max_residual=0))[1].tolist().count(TrackStatus.TRACKED) == 0
 
 
+def test_a_last_step_of_a_quarter_pixel_is_not_converged() -> None:
+    """Oracle: closed form; with one iteration the step is the displacement, and 8 epsilon = 64 raw steps is the limit."""
+    config = configured(klt_iterations=1)
+    uv = np.concatenate([grid() + k for k in range(8)])
+    out, status, _, _ = tracked(levels_of(waves(0, 0)), levels_of(waves(0.25, 0.1)), uv, config, top=0)
+    moved = np.abs(out - uv).max(1)
+    assert (moved == 64).any()
+    np.testing.assert_array_equal(status == TrackStatus.NOT_CONVERGED, moved >= 64)
+
+
+def test_a_template_is_flat_just_below_the_smallest_eigenvalue() -> None:
+    """Oracle: closed form; columns plus rows give a diagonal Hessian, so the smaller diagonal element is the eigenvalue."""
+    wave = np.tile([0, 0, 4, 4], 8)
+    image = (100 + wave[None] + 2 * wave[:, None]).astype(np.uint8)
+    uv = [(16 * ONE, 16 * ONE)]
+    template = oracles.Template(image.tolist(), *uv[0], small())
+    assert (template.xy, template.shift) == (0, 0) and 0 < template.xx < template.yy
+    for raw, status in ((template.xx, TrackStatus.TRACKED), (template.xx + 1, TrackStatus.FLAT)):
+        config = small(klt_min_eigenvalue=raw / 25 / 2**10)
+        assert tracked(levels_of(image), levels_of(image), uv, config, top=0)[1][0] == status
+
+
+def test_a_single_edge_is_flat_even_without_a_threshold() -> None:
+    """Oracle: closed form; the Hessian of stripes is singular and must not be divided by."""
+    image = np.tile(np.repeat(np.array([0, 255], np.uint8), 2), (48, 12))
+    assert tracked(levels_of(image), levels_of(image), [(20 * ONE, 20 * ONE)], small(klt_min_eigenvalue=0.0))[1][0] == TrackStatus.FLAT
+
+
 def test_two_calls_give_the_same_integers() -> None:
     """Oracle: the call itself; no state survives in the buffers."""
     arguments = (levels_of(waves(0, 0)), levels_of(waves(3.3, -2.1)), grid(), Config())

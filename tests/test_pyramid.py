@@ -45,3 +45,12 @@ def test_a_linear_ramp_is_sampled_at_every_second_pixel() -> None:
     levels = pyramid.allocate(20, 30, 2)
     pyramid.build(ramp, levels, new_counts())
     np.testing.assert_array_equal(levels[1][1:-1, 1:-1], ramp[2:-2:2, 2:-2:2])
+
+
+def test_half_a_grey_level_rounds_up() -> None:
+    """Oracle: closed form; one pixel of 8 between four samples weighs 4 x 4 for each: 128 / 256."""
+    image = np.zeros((8, 8), np.uint8)
+    image[3, 3] = 8
+    levels = pyramid.allocate(8, 8, 2)
+    pyramid.build(image, levels, new_counts())
+    np.testing.assert_array_equal(levels[1], [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]])
