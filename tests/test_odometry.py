@@ -212,7 +212,6 @@ def test_black_frames_never_make_a_number_that_is_not_finite() -> None:
     assert outputs[-1].health.state is HealthState.GOOD
 
 
-@pytest.mark.xfail(reason="dark patches are found again in a black picture, and these few false tracks move the next keyframe", strict=False)
 def test_darkness_does_not_move_a_rig_at_rest() -> None:
     """Oracle: rest: the noiseless samples alone hold the position."""
     assert max(np.linalg.norm(o.state.T_WB[:3, 3]) for o in darkened(10, 50, 55)) < 0.05

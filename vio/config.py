@@ -43,6 +43,7 @@ class FrontEndConfig:
     ransac_iterations: int = 64
     ransac_threshold: float = 1.5  # px
     ransac_min_share: float = 0.5  # below this share of inliers the hypothesis is distrusted and nothing is rejected
+    min_survivors: float = 0.1  # share of the features that must be found again, or the frame counts as blind
     keyframe_parallax: float = 20.0  # median rotation-compensated displacement since the last keyframe, px
     keyframe_min_tracked: float = 0.7  # share of the last keyframe's features still alive
     keyframe_max_interval: float = 0.5  # s

@@ -47,12 +47,12 @@ class Odometry:
         with np.errstate(invalid="ignore"):
             sane = np.isfinite(w).all(1) & np.isfinite(a).all(1)
             sane &= (np.abs(w) <= limit.max_gyro).all(1) & (np.abs(a) <= limit.max_accel).all(1)
-        newest = self._imu[0][-1] if len(self._imu[0]) else np.iinfo(np.int64).min
-        ordered = t > np.maximum.accumulate(np.concatenate([[newest], t[:-1]])) if len(t) else sane
         self._note("imu_bad_sample", not sane.all())
+        t, w, a = t[sane], w[sane], a[sane]
+        newest = self._imu[0][-1:] if len(self._imu[0]) else np.array([np.iinfo(np.int64).min])
+        ordered = t > np.maximum.accumulate(np.concatenate([newest, t]))[:-1]
         self._note("imu_out_of_order", not ordered.all())
-        keep = sane & ordered
-        t, w, a = t[keep], w[keep], a[keep]
+        t, w, a = t[ordered], w[ordered], a[ordered]
         spiky = np.zeros(len(t), np.bool_)
         self._spikes = _find_spikes(a, self._imu[2][-1:], self._spikes, limit.max_accel_jump, spiky)
         self._note("imu_spike", bool(spiky.any()))

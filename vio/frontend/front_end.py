@@ -13,6 +13,8 @@ from vio.frontend.corners import allocate_workspace, corner_format, detect_corne
 from vio.lie import orthonormalised
 from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackStatus
 
+_CROWD = 30  # features from which on their loss all at once is told from a few bad ones
+
 
 @dataclass
 class _Features:
@@ -149,6 +151,8 @@ class FrontEnd:
         inlier = np.empty(len(tracked), np.bool_)
         outliers.reject_by_direction(rotated[tracked], arrived[tracked], self._frames, self._outlier, inlier, counts)
         status[tracked[~inlier]] = TrackStatus.OUTLIER
+        if len(status) >= _CROWD and len(tracked) < self._config.frontend.min_survivors * len(status):
+            status[tracked] = TrackStatus.OUTLIER  # the picture went dark or was swapped: what still "tracks" is chance
 
     def _is_keyframe(self, t_ns: int, counts: np.ndarray) -> bool:
         """First frame, too long since the last keyframe, too few of its features alive, or moved too far."""
