@@ -61,12 +61,26 @@ def write_camera(folder: Path, camera: Camera, T_BS: np.ndarray, rate_hz: float,
 
 def write_imu(folder: Path, noise: ImuNoise, inertial: Inertial) -> None:
     """Write sensor.yaml and data.csv of the IMU, which is the body."""
+    _write(folder, _imu_sensor(noise), [_IMU_HEADER, *_rows(inertial.t_ns, inertial.w_B, inertial.a_B)])
+
+
+def copy_imu(source: Path, folder: Path, noise: ImuNoise) -> None:
+    """Copy a recorded IMU byte for byte; where it has no sensor.yaml, one is written from `noise`."""
+    folder.mkdir(parents=True)
+    shutil.copyfile(source / "data.csv", folder / "data.csv")
+    if (source / "sensor.yaml").is_file():
+        shutil.copyfile(source / "sensor.yaml", folder / "sensor.yaml")
+    else:
+        (folder / "sensor.yaml").write_text(_imu_sensor(noise), encoding="utf-8")
+
+
+def _imu_sensor(noise: ImuNoise) -> str:
+    """sensor.yaml of an IMU, which is the body."""
     names = ("gyroscope_noise_density", "gyroscope_random_walk", "accelerometer_noise_density", "accelerometer_random_walk")
     values = (noise.gyro_noise, noise.gyro_walk, noise.accel_noise, noise.accel_walk)
     # fixed notation: YAML 1.1 takes 1e-05, without a point, for a text
     fields = "".join(f"{name}: {value:.12f}\n" for name, value in zip(names, values))
-    text = _sensor("imu", np.eye(4)) + f"rate_hz: {noise.rate_hz!r}\n" + fields
-    _write(folder, text, [_IMU_HEADER, *_rows(inertial.t_ns, inertial.w_B, inertial.a_B)])
+    return _sensor("imu", np.eye(4)) + f"rate_hz: {noise.rate_hz!r}\n" + fields
 
 
 def write_truth(folder: Path, motion: Motion, b_g: np.ndarray, b_a: np.ndarray) -> None:

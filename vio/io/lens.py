@@ -9,9 +9,12 @@ from vio.io.raycast import TILE
 
 
 class Lens(NamedTuple):
-    """Rays (x, y, 1): xy (h + 2, w + 2, 2) with a border of one pixel; tiles (rows, columns, 4), each one's range of x and of y."""
+    """Rays (x, y, 1): xy (h + 2, w + 2, 2) with a border of one pixel; tiles (rows, columns, 4), each one's range of x and of y;
+    spread (h, w), the distance between neighbouring rays on the plane at depth 1.
+    """
 
     xy: np.ndarray
+    spread: np.ndarray
     tiles: np.ndarray
 
 
@@ -20,7 +23,9 @@ def lens_of(camera: Camera) -> Lens:
     rows, columns = np.mgrid[-1 : camera.height + 1, -1 : camera.width + 1]
     xy = camera.unproject(np.column_stack([columns.ravel(), rows.ravel()])).reshape(camera.height + 2, camera.width + 2, 2)
     tiles = [[_range(xy[r : r + TILE + 2, c : c + TILE + 2]) for c in range(0, camera.width, TILE)] for r in range(0, camera.height, TILE)]
-    return Lens(xy, np.array(tiles))
+    across, down = 0.5 * (xy[1:-1, 2:] - xy[1:-1, :-2]), 0.5 * (xy[2:, 1:-1] - xy[:-2, 1:-1])
+    area = np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
+    return Lens(xy, np.sqrt(area), np.array(tiles))
 
 
 def _range(xy: np.ndarray) -> tuple[float, float, float, float]:

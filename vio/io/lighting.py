@@ -15,6 +15,7 @@ from vio.io.counter_rng import mix
 _LAMP_SAMPLES = 5
 _SKY_SAMPLES = 16
 _SKY_REACH = 1.2  # m: what is further away does not darken a corner
+_GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 _THREADS = 2
 
 
@@ -90,9 +91,9 @@ def _from_lamps(geometry, lamps, point, normal, key, near):
         if way @ normal < -size:
             continue
         count = _near_segment(geometry, point, way, size, lamp, near)
-        for _ in range(_LAMP_SAMPLES):
+        for k in range(_LAMP_SAMPLES):  # one point in each of equal parts of its length: less noise than free points
             key = mix(key + np.uint64(1))
-            u = float(key & np.uint64(0xFFFF)) / 32768.0 - 1.0
+            u = (2.0 * k + float(key & np.uint64(0xFFFF)) / 32768.0) / _LAMP_SAMPLES - 1.0
             v = float((key >> np.uint64(16)) & np.uint64(0xFFFF)) / 32768.0 - 1.0
             w = float((key >> np.uint64(32)) & np.uint64(0xFFFF)) / 32768.0 - 1.0
             way = geometry.center[lamp] + geometry.R_WO[lamp] @ np.array([u * half[0], v * half[1], w * half[2]]) - point
@@ -108,10 +109,10 @@ def _open_sky(geometry, point, normal, key, near):
     """Share of cosine-weighted directions in which nothing is within `_SKY_REACH`."""
     count = _near_segment(geometry, point, np.zeros(3), _SKY_REACH, 0, near)
     free = 0
-    for _ in range(_SKY_SAMPLES):
-        key = mix(key + np.uint64(2))
-        z = float(key & np.uint64(0xFFFF)) / 32768.0 - 1.0
-        angle = float((key >> np.uint64(16)) & np.uint64(0xFFFF)) * (2.0 * np.pi / 65536.0)
+    turn = float(mix(key + np.uint64(2)) & np.uint64(0xFFFF)) * (2.0 * np.pi / 65536.0)
+    for k in range(_SKY_SAMPLES):  # a Fibonacci spiral over the sphere, turned at random
+        z = (2.0 * k + 1.0) / _SKY_SAMPLES - 1.0
+        angle = turn + k * _GOLDEN_ANGLE
         ring = np.sqrt(1.0 - z * z)
         # a point of the unit sphere around the tip of the normal has the cosine distribution
         way = normal + 0.999 * np.array([ring * np.cos(angle), ring * np.sin(angle), z])

@@ -110,10 +110,7 @@ def _radiance(view, order, faces, light, texels, hit, face, depth, x, y, spread)
     db = view[hit, AXES + 3 * b] * x + view[hit, AXES + 3 * b + 1] * y + view[hit, AXES + 3 * b + 2]
     dn = view[hit, AXES + 3 * normal] * x + view[hit, AXES + 3 * normal + 1] * y + view[hit, AXES + 3 * normal + 2]
     u, v = view[hit, ORIGIN + a] + depth * da, view[hit, ORIGIN + b] + depth * db
-    slide = np.sqrt(da * da + db * db) + 1e-12
-    slant = np.sqrt(slide * slide + dn * dn) / max(abs(dn), 1e-6)
-    half_u, half_v = view[hit, HALF + a], view[hit, HALF + b]
-    return shade(faces[6 * order[hit] + face], light, texels, u, v, half_u, half_v, da / slide, db / slide, depth * spread, slant)
+    return shade(faces, 6 * order[hit] + face, light, texels, u, v, da, db, dn, depth * spread)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -144,8 +141,9 @@ def _smooth_edge(view, order, faces, light, texels, found, count, xy, i, j, spre
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _cast_tile(view, order, faces, light, texels, found, count, xy, top, left, radiance):
+def _cast_tile(view, order, faces, light, texels, found, count, lens, top, left, radiance):
     """One tile: first what each ray meets, in a ring around the tile too; then the light, smoothed where surfaces meet."""
+    xy = lens.xy
     rows, columns = min(TILE, radiance.shape[0] - top), min(TILE, radiance.shape[1] - left)
     depth, surface = np.empty((TILE + 2, TILE + 2)), np.empty((TILE + 2, TILE + 2), np.int64)
     for i in range(rows + 2):
@@ -154,21 +152,13 @@ def _cast_tile(view, order, faces, light, texels, found, count, xy, top, left, r
             surface[i, j] = 6 * hit + face
     for i in range(1, rows + 1):
         for j in range(1, columns + 1):
-            here, spread = surface[i, j], _spread(xy, top + i, left + j)
+            here, spread = surface[i, j], lens.spread[top + i - 1, left + j - 1]
             if surface[i - 1, j] == here == surface[i + 1, j] and surface[i, j - 1] == here == surface[i, j + 1]:
                 x, y = xy[top + i, left + j, 0], xy[top + i, left + j, 1]
                 value = _radiance(view, order, faces, light, texels, here // 6, here % 6, depth[i, j], x, y, spread)
             else:
                 value = _smooth_edge(view, order, faces, light, texels, found, count, xy, top + i, left + j, spread)
             radiance[top + i - 1, left + j - 1] += value
-
-
-@numba.njit(cache=True, inline="always", error_model="numpy")
-def _spread(xy, i, j):
-    """Distance between neighbouring rays: the root of the area of a pixel on the plane at depth 1."""
-    a, b = xy[i, j + 1, 0] - xy[i, j - 1, 0], xy[i, j + 1, 1] - xy[i, j - 1, 1]
-    c, d = xy[i + 1, j, 0] - xy[i - 1, j, 0], xy[i + 1, j, 1] - xy[i - 1, j, 1]
-    return 0.5 * np.sqrt(abs(a * d - b * c))
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -191,7 +181,7 @@ def cast(scene, lens, R_WC, p_WC, radiance):
         for j in range(lens.tiles.shape[1]):
             left, right, top, bottom = lens.tiles[i, j]
             count = _overlapping(bounds, left, right, top, bottom, found)
-            _cast_tile(view, order, scene.faces, scene.light, scene.texels, found, count, lens.xy, i * TILE, j * TILE, radiance)
+            _cast_tile(view, order, scene.faces, scene.light, scene.texels, found, count, lens, i * TILE, j * TILE, radiance)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

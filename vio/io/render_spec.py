@@ -10,7 +10,7 @@ from typing import Any
 from vio.errors import ConfigError, DataError
 from vio.io.euroc_rig import INITIAL_ACCEL_BIAS, INITIAL_GYRO_BIAS
 from vio.io.rooms import KINDS, RoomSpec
-from vio.io.trajectory import Channel, Harmonics
+from vio.io.trajectory import Harmonics
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,19 @@ class CameraSpec:
 
     gain: grey levels are 255 gain radiance. vignetting: share of light lost in the corners. softness: weight of each of the
     four neighbours in the lens's blur. read_noise: deviation in grey levels; shot_noise: variance per grey level.
-    shutter: s the shutter is open, seen at `shutter_samples` moments.
+    shutter: s the shutter is open, seen at `shutter_samples` moments. auto_exposure: mean grey level that each camera seeks
+    by itself, following with a delay of `exposure_lag` s; 0 keeps `gain`.
     """
 
-    gain: float = 1.6
+    gain: float = 2.0
     vignetting: float = 0.3
     softness: float = 0.08
     read_noise: float = 0.9
     shot_noise: float = 0.012
     shutter: float = 0.0
     shutter_samples: int = 1
+    auto_exposure: float = 0.0
+    exposure_lag: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,24 @@ class RenderSpec:
 
 
 def load_specs(path: Path) -> dict[str, RenderSpec]:
-    """Read a TOML file of sequences, one table each. Raises DataError or ConfigError naming file and field."""
+    """Read a TOML file of sequences, one table each; `like = "name"` starts from an earlier table instead of the defaults.
+
+    Raises DataError or ConfigError naming file and field.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    return {name: checked(_filled(RenderSpec(), table, name, path), f"{path}: {name}") for name, table in tables.items()}
+    specs: dict[str, RenderSpec] = {}
+    for name, table in tables.items():
+        base = RenderSpec()
+        if isinstance(table, dict) and "like" in table:
+            like = table.pop("like")
+            if like not in specs:
+                raise ConfigError(f"{path}: '{name}.like' is {like!r}, which is no table above it")
+            base = specs[like]
+        specs[name] = checked(_filled(base, table, name, path), f"{path}: {name}")
+    return specs
 
 
 def checked(spec: RenderSpec, source: str = "render") -> RenderSpec:
@@ -83,6 +98,8 @@ def checked(spec: RenderSpec, source: str = "render") -> RenderSpec:
         "room.pieces": (spec.room.pieces, 0, 100),
         "camera.shutter_samples": (spec.camera.shutter_samples, 1, 64),
         "camera.softness": (spec.camera.softness, 0.0, 0.2),
+        "camera.auto_exposure": (spec.camera.auto_exposure, 0.0, 250.0),
+        "camera.exposure_lag": (spec.camera.exposure_lag, 0.001, 100.0),
         "camera.vignetting": (spec.camera.vignetting, 0.0, 1.0),
     }
     for name, (value, low, high) in limits.items():
@@ -132,5 +149,3 @@ def _same_type(old: Any, value: Any) -> Any:
         raise TypeError
     return value
 
-
-__all__ = ["CameraSpec", "Channel", "Harmonics", "ImuSpec", "RenderSpec", "RoomSpec", "checked", "load_specs"]

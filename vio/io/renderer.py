@@ -1,14 +1,13 @@
 """Renderer: stereo pictures and inertial data of a flight through a textured room, written as an ASL/EuRoC folder.
 
-One seed gives the same bytes whatever the number of threads: a picture depends on its pose and its key alone.
+One seed gives the same bytes whatever the number of threads: a picture depends on its pose, its exposure and its key alone.
 """
 
 import os
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,13 +15,10 @@ import numpy as np
 
 from vio import lie
 from vio.calibration import Calibration, ImuNoise
-from vio.camera import Camera
 from vio.errors import DataError
 from vio.io import asl_writer, counter_rng
-from vio.io.develop import develop, vignetting_table
 from vio.io.euroc_rig import euroc_rig
-from vio.io.lens import Lens, lens_of
-from vio.io.raycast import cast, probe
+from vio.io.eye import draw, exposures, eye_of
 from vio.io.render_spec import CameraSpec, RenderSpec, checked, load_specs
 from vio.io.resources import resource
 from vio.io.rooms import RoomSpec, furnished
@@ -30,44 +26,12 @@ from vio.io.scene import Scene
 from vio.io.simulator import measure, stamps
 from vio.io.trajectory import Flight, from_harmonics
 
-VERSION = 1  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
+VERSION = 3  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
 EPOCH_NS = 1_700_000_000_000_000_000  # stamp of the first frame, of the size real recordings have
+Progress = Callable[[int, int], None]
 _THREADS = 2
 _TAIL = 0.02  # s of inertial data after the last frame
 _NOISE_STREAM, _IMU_STREAM = 21, 22
-
-
-@dataclass(frozen=True)
-class Eye:
-    """One camera of the rig, ready to draw: its model, its pose T_BS in the body, its rays and its vignetting."""
-
-    camera: Camera
-    T_BS: np.ndarray
-    lens: Lens
-    factor: np.ndarray
-
-
-def eye_of(camera: Camera, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
-    """Prepare a camera."""
-    return Eye(camera, T_BS, lens_of(camera), vignetting_table(camera.width, camera.height, spec.vignetting))
-
-
-def draw(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, key: np.uint64) -> np.ndarray:
-    """Picture (h, w) uint8 that `eye` takes; T_WB (k, 4, 4) are the body's poses while the shutter is open."""
-    radiance = np.zeros((eye.camera.height, eye.camera.width), np.float32)
-    for pose in T_WB @ eye.T_BS:
-        cast(scene, eye.lens, np.ascontiguousarray(pose[:3, :3]), pose[:3, 3].copy(), radiance)
-    picture = np.empty(radiance.shape, np.uint8)
-    develop(radiance, eye.factor, spec.gain / len(T_WB), spec.softness, spec.read_noise, spec.shot_noise, key, picture)
-    return picture
-
-
-def surfaces(scene: Scene, T_WC: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Exact depth (n,) m and surface number (n,) that the rays (x, y, 1) of a camera at T_WC meet; xy (n, 2)."""
-    depth, surface = np.empty(len(xy)), np.empty(len(xy), np.int64)
-    T_WC = np.asarray(T_WC, np.float64)
-    probe(scene, np.ascontiguousarray(T_WC[:3, :3]), T_WC[:3, 3].copy(), np.ascontiguousarray(xy, np.float64), depth, surface)
-    return depth, surface
 
 
 def flight_of(spec: RenderSpec) -> Flight:
@@ -76,7 +40,7 @@ def flight_of(spec: RenderSpec) -> Flight:
     return from_harmonics(spec.flight, -spec.lead - margin, spec.duration + _TAIL + margin, EPOCH_NS)
 
 
-def render_sequence(spec: RenderSpec, directory: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+def render_sequence(spec: RenderSpec, directory: Path, progress: Progress | None = None) -> Path:
     """Render a sequence into the new ASL folder `directory`, which appears only when it is whole; returns it.
 
     `progress(frames_done, frames)` hears of every frame. Raises ConfigError for an impossible specification, DataError if
@@ -92,7 +56,7 @@ def render_sequence(spec: RenderSpec, directory: Path, progress: Callable[[int, 
     with asl_writer.whole_folder(Path(directory)) as folder:
         asl_writer.write_imu(folder / "mav0" / "imu0", rig.imu, inertial)
         asl_writer.write_truth(folder / "mav0" / asl_writer.TRUTH, motion, inertial.b_g, inertial.b_a)
-        _write_pictures(spec, flight, rig, frame_ns, folder / "mav0", progress)
+        write_pictures(spec, scene_of(spec), flight, rig, frame_ns, folder / "mav0", progress)
     return Path(directory)
 
 
@@ -114,16 +78,17 @@ def _shutter_poses(flight: Flight, frame_ns: np.ndarray, spec: CameraSpec) -> np
     return poses_at(flight, (frame_ns[:, None] + offsets).ravel()).reshape(len(frame_ns), k, 4, 4)
 
 
-def _write_pictures(spec: RenderSpec, flight: Flight, rig: Calibration, frame_ns: np.ndarray, root: Path, progress: Callable[[int, int], None] | None) -> None:
-    """All pictures of both cameras, each drawn and encoded by one of the threads."""
-    scene = scene_of(spec)
-    eyes = [eye_of(rig.left, rig.T_BC, spec.camera), eye_of(rig.right, rig.T_BR, spec.camera)]
-    folders = [asl_writer.write_camera(root / f"cam{k}", eye.camera, eye.T_BS, spec.frame_hz, frame_ns) for k, eye in enumerate(eyes)]
+def write_pictures(spec: RenderSpec, scene: Scene, flight: Flight, rig: Calibration, frame_ns: np.ndarray, root: Path, progress: Progress | None) -> None:
+    """Draw and encode all pictures of both cameras into root/cam0 and root/cam1, each picture by one of the threads."""
     poses = _shutter_poses(flight, frame_ns, spec.camera)
+    pairs = [(rig.left, rig.T_BC), (rig.right, rig.T_BR)]
+    eyes = [eye_of(camera, T_BS, spec.camera) for camera, T_BS in pairs]
+    gains = [exposures(scene, eye, poses[:, 0], spec.camera, spec.frame_hz) for eye in eyes]
+    folders = [asl_writer.write_camera(root / f"cam{k}", eye.camera, eye.T_BS, spec.frame_hz, frame_ns) for k, eye in enumerate(eyes)]
 
     def one(index: int, side: int) -> None:
         key = counter_rng.stream_key(spec.seed, _NOISE_STREAM, side, index)
-        picture = draw(scene, eyes[side], poses[index], spec.camera, key)
+        picture = draw(scene, eyes[side], poses[index], spec.camera, key, float(gains[side][index]))
         _write_png(folders[side] / f"{frame_ns[index]}.png", picture)
 
     jobs = [(index, side) for index in range(len(frame_ns)) for side in range(2)]
@@ -152,7 +117,7 @@ def _write_png(path: Path, picture: np.ndarray) -> None:
     """Losslessly, but quickly: noise does not compress, so a low level costs little space."""
     import cv2
 
-    ok, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    ok, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
     if not ok:
         raise DataError(f"{path}: the picture could not be encoded")
     path.write_bytes(data.tobytes())
@@ -178,7 +143,7 @@ def builtin_specs() -> dict[str, RenderSpec]:
     return load_specs(resource("datasets", "builtin.toml"))
 
 
-def builtin_sequence(name: str, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
+def builtin_sequence(name: str, cache_dir: Path | None = None, progress: Progress | None = None) -> Path:
     """ASL folder of a built-in sequence, rendered when the cache does not hold it yet.
 
     The cache is `cache_dir`, else $TINYVIO_CACHE, else the user's cache folder. Raises DataError for an unknown name.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vio.io import counter_rng
-from vio.io.scene import Box, Scene, Skin, build
+from vio.io.scene import Box, Scene, Skin, build, distances
 from vio.io.textures import BRICK, CARTON, CONCRETE, FLAT, LATTICE, MOSAIC, PLANKS, PLASTER, POSTER, PRINT, TILES, WOOD
 
 
@@ -186,9 +186,11 @@ def _floor_things(spec: RoomSpec, dice: _Dice) -> list[Box]:
     return boxes
 
 
-def _shell(spec: RoomSpec, walls: Skin, floor: Skin) -> Box:
-    """The room itself."""
-    return Box((0.0, 0.0, spec.height / 2), (spec.length / 2, spec.width / 2, spec.height / 2), walls, 0.0, floor)
+def _shell(spec: RoomSpec, walls: tuple[Skin, Skin], floor: Skin, ceiling: Skin) -> Box:
+    """The room itself; opposite walls are alike."""
+    half = (spec.length / 2, spec.width / 2, spec.height / 2)
+    skins = (walls[0], walls[0], walls[1], walls[1], floor, ceiling)
+    return Box((0.0, 0.0, spec.height / 2), half, walls[0], skins=skins)
 
 
 def _furniture(spec: RoomSpec, dice: _Dice) -> list[Box]:
@@ -197,15 +199,43 @@ def _furniture(spec: RoomSpec, dice: _Dice) -> list[Box]:
     return [box for k, place in enumerate(places) for box in _PIECES[(start + k) % len(_PIECES)](place, dice)]
 
 
-def _workshop(spec: RoomSpec, dice: _Dice) -> Scene:
-    objects = _furniture(spec, dice) + _pictures(spec, dice) + _ceiling(spec, dice) + _floor_things(spec, dice)
-    return _shell(spec, Skin(BRICK, 3.2, 1.0), Skin(TILES, 3.6, 1.0)), objects
+def _everything(spec: RoomSpec, dice: _Dice) -> list[Box]:
+    return _furniture(spec, dice) + _pictures(spec, dice) + _ceiling(spec, dice) + _floor_things(spec, dice)
 
 
-KINDS = {"workshop": _workshop}
+def _workshop(spec: RoomSpec, dice: _Dice) -> tuple[Box, list[Box]]:
+    """Brick and plaster walls, a chequered floor, furniture all around."""
+    walls = (Skin(BRICK, 3.6, 1.0), Skin(PLASTER, 2.6, 0.85))
+    return _shell(spec, walls, Skin(TILES, 3.6, 1.0), Skin(CONCRETE, 3.0, 0.8)), _everything(spec, dice)
 
 
-def furnished(spec: RoomSpec, seed: int) -> Scene:
-    """The scene of a room. Raises KeyError for a kind that is not in `KINDS`."""
+def _cluttered(spec: RoomSpec, dice: _Dice) -> tuple[Box, list[Box]]:
+    """A small store room: planks and mosaic, things everywhere."""
+    walls = (Skin(PLASTER, 2.2, 0.9), Skin(PLANKS, 2.4, 0.9))
+    return _shell(spec, walls, Skin(PLANKS, 2.6, 0.9), Skin(PLASTER, 3.0, 0.8)), _everything(spec, dice) + _floor_things(spec, dice)
+
+
+def _hall(spec: RoomSpec, dice: _Dice) -> tuple[Box, list[Box]]:
+    """A machine hall: concrete, large masonry, most things far away."""
+    walls = (Skin(BRICK, 7.0, 0.8), Skin(CONCRETE, 5.0, 1.0))
+    return _shell(spec, walls, Skin(CONCRETE, 4.0, 0.9), Skin(CONCRETE, 6.0, 0.6)), _everything(spec, dice)
+
+
+def _plain(spec: RoomSpec, dice: _Dice) -> tuple[Box, list[Box]]:
+    """Low texture: painted walls and floor, a little furniture, few pictures, hardly a corner elsewhere."""
+    paint = Skin(FLAT, 6.0, 1.1)
+    return _shell(spec, (paint, paint), Skin(FLAT, 4.0, 0.8), paint), _furniture(spec, dice) + _ceiling(spec, dice) + _pictures(spec, dice)[::3]
+
+
+KINDS = {"workshop": _workshop, "cluttered": _cluttered, "hall": _hall, "plain": _plain}
+
+
+def furnished(spec: RoomSpec, seed: int, path: np.ndarray | None = None, distance: float = 0.8) -> Scene:
+    """The scene of a room. What stands within `distance` m of a point of `path` (n, 3) is left out.
+
+    Raises KeyError for a kind that is not in `KINDS`.
+    """
     room, objects = KINDS[spec.kind](spec, _Dice(seed))
+    if path is not None:
+        objects = [box for box in objects if distances(box, path).min() > distance]
     return build(room, objects, spec.ambient, seed)

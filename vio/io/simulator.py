@@ -1,5 +1,6 @@
 """Inertial measurements of a flight: exact specific force and angular rate, and what a real IMU makes of them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,8 @@ class Inertial:
 
 
 def stamps(start: float, end: float, rate_hz: float, epoch_ns: int = 0) -> np.ndarray:
-    """Stamps (n,) int64 at `rate_hz` from `start` to `end` (inclusive), seconds after `epoch_ns`, each rounded by itself: no drift."""
-    first, last = round(start * rate_hz), round(end * rate_hz)
+    """Stamps (n,) int64 at `rate_hz` within `start` .. `end`, seconds after `epoch_ns`, each rounded by itself: no drift."""
+    first, last = math.ceil(start * rate_hz - 1e-6), math.floor(end * rate_hz + 1e-6)
     return epoch_ns + np.rint(np.arange(first, last + 1) * (1e9 / rate_hz)).astype(np.int64)
 
 

@@ -14,6 +14,7 @@ from vio.io.counter_rng import mix
 SIZE = 1024
 LEVELS = 11
 LEVEL_OFFSETS = np.cumsum([0] + [(SIZE >> level) ** 2 for level in range(LEVELS - 1)])
+PYRAMID = int(LEVEL_OFFSETS[-1]) + 1  # bytes of one texture
 
 NAMES = ("plaster", "brick", "planks", "tiles", "mosaic", "poster", "concrete", "carton", "lattice", "wood", "print", "flat")
 PLASTER, BRICK, PLANKS, TILES, MOSAIC, POSTER, CONCRETE, CARTON, LATTICE, WOOD, PRINT, FLAT = range(len(NAMES))
@@ -227,8 +228,8 @@ _MAKERS = (_plaster, _brick, _planks, _tiles, _mosaic, _poster, _concrete, _cart
 
 @lru_cache(maxsize=4)
 def baked(seed: int) -> np.ndarray:
-    """Every texture of `NAMES` as a flat mip-map pyramid: (len(NAMES), texels) uint8, read-only."""
-    stack = np.stack([_pyramid(make(seed * 1000 + 50 * number)) for number, make in enumerate(_MAKERS)])
+    """Every texture of `NAMES` as a flat mip-map pyramid: len(NAMES) times PYRAMID uint8, read-only."""
+    stack = np.concatenate([_pyramid(make(seed * 1000 + 50 * number)) for number, make in enumerate(_MAKERS)])
     stack.setflags(write=False)
     return stack
 

@@ -1,0 +1,91 @@
+"""A camera that takes pictures of a scene: rays, light, exposure, grey levels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vio.camera import Camera
+from vio.io.develop import develop, vignetting_table
+from vio.io.lens import Lens, lens_of
+from vio.io.raycast import cast, probe
+from vio.io.render_spec import CameraSpec
+from vio.io.scene import Scene
+
+_METER_PIXELS = 48  # width of the small picture that the exposure is measured on
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One camera of the rig, ready to draw: its model, its pose T_BS in the body, its rays and its vignetting."""
+
+    camera: Camera
+    T_BS: np.ndarray
+    lens: Lens
+    factor: np.ndarray
+
+
+def eye_of(camera: Camera, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
+    """Prepare a camera."""
+    return Eye(camera, T_BS, lens_of(camera), vignetting_table(camera.width, camera.height, spec.vignetting))
+
+
+def light(scene: Scene, eye: Eye, T_WB: np.ndarray) -> np.ndarray:
+    """Light (h, w) float32 on the sensor of `eye`, before the lens's faults, with the body at T_WB (k, 4, 4): the mean of k poses."""
+    radiance = np.zeros((eye.camera.height, eye.camera.width), np.float32)
+    for pose in T_WB @ eye.T_BS:
+        cast(scene, eye.lens, np.ascontiguousarray(pose[:3, :3]), pose[:3, 3].copy(), radiance)
+    return radiance / np.float32(len(T_WB))
+
+
+def draw(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, key: np.uint64, gain: float | None = None) -> np.ndarray:
+    """Picture (h, w) uint8 that `eye` takes; T_WB (k, 4, 4) are the body's poses while the shutter is open.
+
+    `key` names the noise; `gain` takes the place of the specification's.
+    """
+    radiance = light(scene, eye, T_WB)
+    picture = np.empty(radiance.shape, np.uint8)
+    gain = spec.gain if gain is None else gain
+    develop(radiance, eye.factor, gain, spec.softness, spec.read_noise, spec.shot_noise, key, picture)
+    return picture
+
+
+def exposures(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, frame_hz: float) -> np.ndarray:
+    """Gain (n,) of each frame: that of the specification, or what automatic exposure makes of the views from T_WB (n, 4, 4).
+
+    Every frame has a gain at which its mean would be the wanted grey level; the camera approaches it exponentially.
+    """
+    if spec.auto_exposure <= 0.0:
+        return np.full(len(T_WB), spec.gain)
+    meter = eye_of(_shrunk(eye.camera), eye.T_BS, spec)
+    wanted = np.log([_metered(light(scene, meter, pose[None]) * meter.factor, spec.auto_exposure / 255.0) for pose in T_WB])
+    share = 1.0 - np.exp(-1.0 / (frame_hz * spec.exposure_lag))
+    gains, now = np.empty(len(wanted)), wanted[0]
+    for k, target in enumerate(wanted):
+        now += share * (target - now)
+        gains[k] = now
+    return np.exp(gains)
+
+
+def _metered(light_seen: np.ndarray, level: float) -> float:
+    """Gain that brings the mean, saturation included, to `level` of full scale: a fixed point, reached by repetition."""
+    gain = level / max(float(light_seen.mean()), 1e-6)
+    for _ in range(8):
+        gain *= level / max(float(np.minimum(gain * light_seen, 1.0).mean()), 1e-6)
+    return gain
+
+
+def _shrunk(camera: Camera) -> Camera:
+    """The same view in few pixels."""
+    scale = _METER_PIXELS / camera.width
+    height = max(16, round(camera.height * scale))
+    down = height / camera.height
+    cx, cy = (camera.cx + 0.5) * scale - 0.5, (camera.cy + 0.5) * down - 0.5
+    return Camera(_METER_PIXELS, height, camera.fx * scale, camera.fy * down, cx, cy, camera.k1, camera.k2, camera.p1, camera.p2)
+
+
+def surfaces(scene: Scene, T_WC: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exact depth (n,) m and surface number (n,) that the rays (x, y, 1) of a camera at T_WC meet; xy (n, 2)."""
+    depth, surface = np.empty(len(xy)), np.empty(len(xy), np.int64)
+    T_WC = np.asarray(T_WC, np.float64)
+    probe(scene, np.ascontiguousarray(T_WC[:3, :3]), T_WC[:3, 3].copy(), np.ascontiguousarray(xy, np.float64), depth, surface)
+    return depth, surface
