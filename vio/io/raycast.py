@@ -101,7 +101,7 @@ def _first_hit(view, found, count, x, y):
     return depth, hit, 2 * hit_axis + (1 if forward == inside else 0)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, inline="always", error_model="numpy")
 def _radiance(view, order, faces, light, texels, hit, face, depth, x, y, spread):
     """Light that arrives along a ray (x, y, 1) from the face it meets; `spread` is the distance to the next pixel's ray."""
     normal = face // 2

@@ -39,7 +39,7 @@ def _level_of(width):
     return level, int(512.0 * mantissa - 256.0)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, inline="always", error_model="numpy")
 def _albedo(texels, texture, u, v, step_u, step_v, samples, width):
     """Mean texel of `samples` points, step_u and step_v texels apart, around (u, v), each `width` texels wide."""
     level, blend = _level_of(width)
@@ -72,7 +72,7 @@ def _irradiance(light, start, columns, rows, x, y):
     return upper * (1.0 - fy) + lower * fy
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, inline="always", error_model="numpy")
 def shade(faces, row, light, texels, u, v, du, dv, dn, width):
     """Radiance at (u, v) m from the middle of the face in row `row` of the table.
 
