@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from conftest import FIRST_NS, PERIOD_NS, edit_line, write_recording
 from vio import config
-from vio.cli import app, resolve_config
+from vio.cli import app
+from vio.commands.common import resolve_config
 from vio.events import Event
 
 FILES = {"trajectory.tum", "trajectory_euroc.csv", "metrics.json", "config.toml", "counts.npz", "health.csv"}

@@ -1,0 +1,73 @@
+"""What every command shares: one line per error with its exit code, Ctrl-C, and the configuration from a profile."""
+
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from vio.errors import ConfigError, TinyvioError
+
+if TYPE_CHECKING:
+    from vio.config import Config
+
+INTERRUPTED = 130  # the shell's convention for SIGINT
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    typer.echo(" ".join(text.split()), err=True)
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn the errors a user can meet into one line and an exit code."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except TinyvioError as error:
+            say(f"tinyvio: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            say(f"tinyvio: {error}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            say("tinyvio: interrupted; nothing more was written")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return call
+
+
+def resolve_config(profile: str, assignments: list[str]) -> "Config":
+    """Defaults, then the profile (a name in launch/ or a TOML file), then `section.field=value` texts. Raises ConfigError."""
+    from vio import config
+    from vio.io.resources import resource
+
+    if profile.endswith(".toml") or "/" in profile:
+        path = Path(profile).expanduser()
+    else:
+        folder = resource("launch", "default.toml").parent
+        path = folder / f"{profile}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+            raise ConfigError(f"--profile {profile}: no profile of this name; known: {known}; or give a path to a TOML file")
+    return config.override(config.load(path), assignments)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within it Ctrl-C only makes the yielded function true, so that the frame in work is finished and the files are written."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    previous = signal.signal(signal.SIGINT, lambda number, frame: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
