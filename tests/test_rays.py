@@ -9,25 +9,34 @@ import numpy as np
 import oracles_stereo as oracle
 import pytest
 from numba.core.dispatcher import Dispatcher
+from test_camera import FISHEYE, SPHERES
 from test_fixed import float_types
 from tolerances import EXACT
 
 from vio import lie
-from vio.camera import Camera
+from vio.camera import FIELD_RADIUS, Camera, CameraModel, EquidistantCamera
 from vio.events import Event, new_counts
 from vio.frontend import outliers, rays, stereo
 from vio.precision import Precision
+from vio.types import TrackStatus
 
 EUROC = Camera(752, 480, 458.654, 457.296, 367.215, 248.375, -0.28340811, 0.07395907, 0.00019359, 1.76187114e-05)
 PLAIN = Camera(320, 240, 200.0, 210.0, 160.0, 120.0)
 FOLDING = Camera(640, 480, 320.0, 320.0, 320.0, 240.0, -0.4, 0.0, 0.001, -0.002)  # its radius turns back at r = 0.91
 PRECISION = Precision()
+LENSES = pytest.mark.parametrize("camera", [EUROC, PLAIN, FISHEYE, SPHERES], ids=["euroc", "plain", "equidistant", "double sphere"])
 
 
-def random_uv(camera: Camera, n: int, beyond: float = 0.0, seed: int = 0) -> np.ndarray:
+def random_uv(camera: CameraModel, n: int, beyond: float = 0.0, seed: int = 0) -> np.ndarray:
     """Raw positions (n, 2) int32 spread over the picture and `beyond` pixels around it."""
     rng = np.random.default_rng(seed)
     return PRECISION.position.to_raw(rng.uniform(-beyond, (camera.width - 1 + beyond, camera.height - 1 + beyond), (n, 2))).astype(np.int32)
+
+
+def random_seen(camera: CameraModel, n: int) -> np.ndarray:
+    """Raw positions (n, 2) int32 in the lens's field."""
+    uv = random_uv(camera, 3 * n)
+    return uv[camera.in_view(PRECISION.position.to_float(uv))][:n]
 
 
 def looked_up(uv: np.ndarray, lens: rays.Lens) -> np.ndarray:
@@ -42,24 +51,25 @@ def projected(points: np.ndarray, lens: rays.Lens) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("camera", [EUROC, PLAIN], ids=["euroc", "plain"])
-def test_a_ray_lands_within_a_tenth_of_a_pixel_of_its_own_pixel(camera: Camera) -> None:
-    """Oracle: `Camera.project` in float64."""
-    uv = random_uv(camera, 5000)
+@LENSES
+def test_a_ray_lands_within_a_tenth_of_a_pixel_of_its_own_pixel(camera: CameraModel) -> None:
+    """Oracle: `CameraModel.project` in float64."""
+    uv = random_seen(camera, 5000)
+    assert len(uv) == 5000
     xy = PRECISION.ray.to_float(looked_up(uv, rays.make_lens(camera, PRECISION)))
     assert abs(camera.project(xy) - PRECISION.position.to_float(uv)).max() < 0.1
 
 
-@pytest.mark.parametrize("camera", [EUROC, PLAIN], ids=["euroc", "plain"])
-def test_projection_of_a_raw_ray_is_exact_to_a_hundredth_of_a_pixel(camera: Camera) -> None:
-    """Oracle: `Camera.project` in float64 of the same quantised ray."""
+@LENSES
+def test_projection_of_a_raw_ray_is_exact_to_a_hundredth_of_a_pixel(camera: CameraModel) -> None:
+    """Oracle: `CameraModel.project` in float64 of the same quantised ray."""
     lens = rays.make_lens(camera, PRECISION)
-    points = looked_up(random_uv(camera, 5000), lens)
+    points = looked_up(random_seen(camera, 5000), lens)
     assert abs(PRECISION.position.to_float(projected(points, lens)) - camera.project(PRECISION.ray.to_float(points))).max() < 0.01
 
 
-@pytest.mark.parametrize("camera", [EUROC, PLAIN, FOLDING], ids=["euroc", "plain", "folding"])
-def test_lookup_and_projection_equal_their_slow_twins(camera: Camera) -> None:
+@pytest.mark.parametrize("camera", [EUROC, PLAIN, FOLDING, FISHEYE, SPHERES], ids=["euroc", "plain", "folding", "equidistant", "double sphere"])
+def test_lookup_and_projection_equal_their_slow_twins(camera: CameraModel) -> None:
     """Oracle: the twins on Python integers; positions far outside the picture included."""
     lens = rays.make_lens(camera, PRECISION)
     uv = np.concatenate((random_uv(camera, 300, 60.0), [[0, 0], [2**19 - 1, -(2**19)], [-(2**19), 2**19 - 1]])).astype(np.int32)
@@ -78,6 +88,23 @@ def test_a_ray_far_outside_never_folds_back_into_the_picture() -> None:
         points = PRECISION.ray.to_raw(radius * np.stack((np.cos(angle), np.sin(angle)), 1)).astype(np.int32)
         offset = PRECISION.position.to_float(projected(points, lens)) - (FOLDING.cx, FOLDING.cy)
         assert np.hypot(*offset.T).min() > 0.6 * FOLDING.fx
+
+
+def test_a_track_that_leaves_the_field_is_out_of_the_image() -> None:
+    """Oracle: the radius of each ray; features already lost keep their reason."""
+    lens = rays.make_lens(FISHEYE, PRECISION)
+    points = PRECISION.ray.to_raw(np.array([[0.0, 2.7], [2.0, 2.0], [-8.0, 7.9], [-2.8, 0.0]])).astype(np.int32)
+    status = np.array([TrackStatus.TRACKED, TrackStatus.TRACKED, TrackStatus.FLAT, TrackStatus.TRACKED], np.uint8)
+    rays.reject_out_of_view(points, lens.fmt, status)
+    assert status.tolist() == [TrackStatus.TRACKED, TrackStatus.OUT_OF_IMAGE, TrackStatus.FLAT, TrackStatus.OUT_OF_IMAGE]
+
+
+def test_only_blocks_in_the_field_propose_corners() -> None:
+    """Oracle: EuRoC's lens sees everywhere; a fisheye of 70 degrees covers a disc, whose share of the picture is known."""
+    assert rays.visible_blocks(EUROC, 7).all()
+    camera = EquidistantCamera(512, 512, 190.0, 190.0, 255.5, 255.5)
+    share = np.pi * (190.0 * np.arctan(FIELD_RADIUS)) ** 2 / 512**2
+    assert abs(rays.visible_blocks(camera, 4).mean() - share) < 0.005
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-4, 0.02, 0.3, 3.0])
@@ -128,6 +155,7 @@ def run_all_kernels() -> None:
     rays.rotate(uv, R, lens.fmt, uv)
     rays.project(uv, lens.radial, lens.fmt, uv)
     rays.borrow_flow(uv, uv, uv, uv)
+    rays.reject_out_of_view(uv, lens.fmt, np.zeros(3, np.uint8))
     outliers.reject_by_direction(uv, uv, 1, outlier, flags, counts)
     outliers.reject_by_depth(uv, depth, uv, depth, R, lens.fmt, outlier, flags, counts)
     outliers.squared_displacements(uv, uv, outlier, np.zeros(3, np.int64))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vio import lie
-from vio.camera import Camera
+from vio.camera import CameraModel
 from vio.errors import CalibrationError
 
 
@@ -27,10 +27,10 @@ class ImuNoise:
 class Calibration:
     """A mono or stereo rig. `T_BC`, `T_BR` (4, 4) map the left and right camera to the body; `right` is None in mono."""
 
-    left: Camera
+    left: CameraModel
     T_BC: np.ndarray
     imu: ImuNoise
-    right: Camera | None = None
+    right: CameraModel | None = None
     T_BR: np.ndarray | None = None
 
     def __post_init__(self) -> None:

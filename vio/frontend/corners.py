@@ -59,6 +59,7 @@ class CornerWorkspace(NamedTuple):
     sums: np.ndarray  # (3, width) int32: and along it
     cells: np.ndarray  # (grid_rows, grid_cols) int32: features per cell
     keys: np.ndarray  # (blocks,) int64: candidates, best first
+    visible: np.ndarray  # (blocks,) uint8, row-major: blocks that may propose one
 
 
 def _require(holds: bool, name: str, why: str) -> None:
@@ -98,6 +99,7 @@ def allocate_workspace(height: int, width: int, fmt: CornerFormat) -> CornerWork
         np.zeros((height, width), np.int32), np.zeros((height, width), np.uint8),
         np.zeros((2 * fmt.half_window + 1, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32),
         np.zeros((fmt.grid_rows, fmt.grid_cols), np.int32), np.zeros(blocks, np.int64),
+        np.ones(blocks, np.uint8),
     )
 
 

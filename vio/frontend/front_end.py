@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from vio.calibration import Calibration
-from vio.camera import Camera
+from vio.camera import CameraModel
 from vio.config import Config
 from vio.events import Event
 from vio.frontend import klt, outliers, pyramid, rays, stereo
@@ -75,6 +75,7 @@ class FrontEnd:
         self._klt, self._corner = klt.klt_format(config), corner_format(config)
         self._outlier = outliers.outlier_format(config, left.fx, baseline)
         self._workspace = allocate_workspace(left.height, left.width, self._corner)
+        self._workspace.visible[:] = rays.visible_blocks(left, self._corner.block)
         self._current, self._previous = self._allocate(left), self._allocate(left)
         self._right = self._allocate(calibration.right) if calibration.right is not None else None
         self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.ray.frac_bits) ** 2)
@@ -83,7 +84,7 @@ class FrontEnd:
         self._key_t_ns: int | None = None
         self._R_CK = np.eye(3)  # ray of the last keyframe into the current frame
 
-    def _allocate(self, camera: Camera) -> tuple[np.ndarray, ...]:
+    def _allocate(self, camera: CameraModel) -> tuple[np.ndarray, ...]:
         return pyramid.allocate(camera.height, camera.width, self._config.frontend.pyramid_levels)
 
     def process(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray) -> FrontEndOutput:
@@ -135,6 +136,7 @@ class FrontEnd:
         top = self._config.frontend.pyramid_levels - 1
         klt.track(self._previous, self._current, live.uv, guess, top, self._klt, uv, status, residual, counts)
         rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
+        rays.reject_out_of_view(arrived, self._lens.fmt, status)
         self._reject(rotated, arrived, status, counts)
         survives = status == TrackStatus.TRACKED
         lost = live.take(~survives)

@@ -1,8 +1,9 @@
 """Pixels to rays and back in integers: a table for the undistortion, a radial table and two products for the distortion.
 
 A ray is a normalised image point (x, y), the direction (x, y, 1), raw in `precision.ray`. Undistortion has no closed form, so
-it is sampled every 2**_GRID_LOG2 pixels and interpolated; the radial factor of the distortion is a function of r^2 alone and
-is sampled every 2**_RADIUS_LOG2. Against the exact model with EuRoC's lens: undistortion below 0.08 px (corners; median 0.013), distortion below 0.01 px.
+it is sampled every 8 pixels, or closer where the lens bends more, and interpolated; the radial factor of the distortion is a
+function of r^2 alone, for every lens that `vio.camera` knows, and is sampled every 2**_RADIUS_LOG2. Against the exact model
+with EuRoC's lens: undistortion below 0.08 px (corners; median 0.013), distortion below 0.01 px.
 """
 
 from typing import NamedTuple
@@ -10,16 +11,19 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from vio.camera import Camera
+from vio.camera import FIELD_RADIUS, CameraModel
 from vio.events import Event
 from vio.fixed import narrow, round_divide, round_shift, saturate
 from vio.precision import Precision
+from vio.types import TrackStatus
 
-_GRID_LOG2 = 3  # pixels between samples: the interpolation error grows with the square of the spacing
+_GRID_LOG2 = (3, 2, 1)  # pixels between samples, the first that is close enough: the error grows with the square of the spacing
+_GRID_ERROR = 0.1  # px
 _MARGIN = 32  # pixels sampled beyond the border, so that a feature on its way out still has a ray
 _RADIUS_LOG2 = -6  # spacing of the radial table in r^2
 _RADIUS_MAX = 16.0  # r^2 where the radial table ends at the latest (76 degrees off axis)
 _RAY_LOOKUP = int(Event.RAY_LOOKUP)
+_TRACKED, _OUT_OF_IMAGE = int(TrackStatus.TRACKED), int(TrackStatus.OUT_OF_IMAGE)
 
 
 class RayFormat(NamedTuple):
@@ -45,6 +49,7 @@ class RayFormat(NamedTuple):
     cy: int
     p1: int
     p2: int
+    field_sq: int  # raw r^2, with twice the fraction bits of a ray, up to which the lens is used
 
 
 class Lens(NamedTuple):
@@ -55,32 +60,55 @@ class Lens(NamedTuple):
     fmt: RayFormat
 
 
-def make_lens(camera: Camera, precision: Precision) -> Lens:
+def make_lens(camera: CameraModel, precision: Precision) -> Lens:
     """Quantise a camera: sample its undistortion on a pixel grid and its radial factor on a grid of r^2."""
-    step = 1 << _GRID_LOG2
-    u = np.arange(-_MARGIN, camera.width + _MARGIN + step, step, dtype=np.float64)
-    v = np.arange(-_MARGIN, camera.height + _MARGIN + step, step, dtype=np.float64)
-    uv = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
-    xy = camera.unproject(uv)
-    table = precision.ray.to_raw(xy).astype(np.int32).reshape(len(v), len(u), 2)
+    grid_log2 = next((g for g in _GRID_LOG2 if _grid_error(camera, g) < _GRID_ERROR), _GRID_LOG2[-1])
+    uv = _grid(camera, grid_log2)
+    xy = camera.unproject(uv.reshape(-1, 2))
+    table = precision.ray.to_raw(xy).astype(np.int32).reshape(uv.shape)
     # where the lens model folds back, no ray lands on the pixel: such rays must not stretch the radial table
-    valid = abs(camera.project(xy) - uv).max(1) < 0.01
+    valid = abs(camera.project(xy) - uv.reshape(-1, 2)).max(1) < 0.01
     reach = min((xy[valid] ** 2).sum(1).max(initial=2.0**_RADIUS_LOG2), _RADIUS_MAX)
     radius_bits = min(-_RADIUS_LOG2, precision.ray.frac_bits)
     r2 = np.arange(int(np.ceil(reach * 2.0**radius_bits)) + 2) * 2.0**-radius_bits
-    radial = precision.distortion.to_raw(1.0 + r2 * (camera.k1 + camera.k2 * r2)).astype(np.int32)
-    return Lens(np.ascontiguousarray(table), radial, _ray_format(camera, precision, radius_bits))
+    radial = precision.distortion.to_raw(camera.radial(r2)).astype(np.int32)
+    return Lens(np.ascontiguousarray(table), radial, _ray_format(camera, precision, radius_bits, grid_log2))
 
 
-def _ray_format(camera: Camera, precision: Precision, radius_bits: int) -> RayFormat:
+def visible_blocks(camera: CameraModel, block: int) -> np.ndarray:
+    """Which squares of `block` pixels have their centre in view, row-major: (n,) uint8."""
+    v, u = np.arange(0, camera.height, block), np.arange(0, camera.width, block)
+    corners = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2).astype(np.float64)
+    return camera.in_view(corners + (block - 1) / 2).astype(np.uint8)
+
+
+def _grid(camera: CameraModel, grid_log2: int, margin: int = _MARGIN) -> np.ndarray:
+    """Pixels (rows, cols, 2) that far apart, `margin` beyond the picture."""
+    step = 1 << grid_log2
+    u = np.arange(-margin, camera.width + margin + step, step, dtype=np.float64)
+    v = np.arange(-margin, camera.height + margin + step, step, dtype=np.float64)
+    return np.stack(np.meshgrid(u, v), -1)
+
+
+def _grid_error(camera: CameraModel, grid_log2: int) -> float:
+    """Largest error in pixels in the middle of a cell, where interpolation is worst, among the cells in view."""
+    uv = _grid(camera, grid_log2, 0)
+    xy = camera.unproject(uv.reshape(-1, 2)).reshape(uv.shape)
+    centre, mean = (0.25 * (c[:-1, :-1] + c[1:, :-1] + c[:-1, 1:] + c[1:, 1:]).reshape(-1, 2) for c in (uv, xy))
+    seen = camera.in_view(centre) & (centre < (camera.width, camera.height)).all(1)
+    return float(abs(camera.project(mean[seen]) - centre[seen]).max(initial=0.0))
+
+
+def _ray_format(camera: CameraModel, precision: Precision, radius_bits: int, grid_log2: int) -> RayFormat:
     position, ray, distortion, focal = precision.position, precision.ray, precision.distortion, precision.focal
     return RayFormat(
         *(position.frac_bits, position.raw_min, position.raw_max),
         *(ray.frac_bits, ray.raw_min, ray.raw_max, precision.rotation.frac_bits),
         *(distortion.frac_bits, distortion.raw_min, distortion.raw_max, focal.frac_bits),
-        *(position.frac_bits + _GRID_LOG2, _MARGIN << position.frac_bits, ray.frac_bits - radius_bits),
+        *(position.frac_bits + grid_log2, _MARGIN << position.frac_bits, ray.frac_bits - radius_bits),
         *(int(focal.to_raw(value)) for value in (camera.fx, camera.fy, camera.cx, camera.cy)),
-        *(int(distortion.to_raw(value)) for value in (camera.p1, camera.p2)),
+        *(int(distortion.to_raw(value)) for value in camera.tangential),
+        round(FIELD_RADIUS**2 * 4.0**ray.frac_bits),
     )
 
 
@@ -154,6 +182,15 @@ def lookup(uv_raw, table, fmt, rays_out, counts):
     for i in range(uv_raw.shape[0]):
         rays_out[i, 0], rays_out[i, 1] = undistort_point(np.int64(uv_raw[i, 0]), np.int64(uv_raw[i, 1]), table, fmt)
     counts[_RAY_LOOKUP] += uv_raw.shape[0]
+
+
+@numba.njit(cache=True, nogil=True)
+def reject_out_of_view(rays, fmt, status):
+    """Mark tracked features whose ray (n, 2) int32 lies outside the lens's field; status (n,) uint8."""
+    for i in range(rays.shape[0]):
+        x, y = np.int64(rays[i, 0]), np.int64(rays[i, 1])
+        if status[i] == _TRACKED and x * x + y * y > fmt.field_sq:
+            status[i] = _OUT_OF_IMAGE
 
 
 @numba.njit(cache=True, nogil=True)

@@ -55,9 +55,11 @@ def _best_of_block(top, left, least, fmt, ws):
 def propose(least, fmt, ws):
     """Sort one candidate per block into ws.keys, best score first, row-major order among equals; return their number."""
     height, width = ws.score.shape
-    found = 0
+    found, across = 0, (width + fmt.block - 1) // fmt.block
     for top in range(0, height, fmt.block):
         for left in range(0, width, fmt.block):
+            if ws.visible[top // fmt.block * across + left // fmt.block] == 0:
+                continue
             where = _best_of_block(top, left, least, fmt, ws)
             if where >= 0:
                 ws.keys[found] = (_SCORE_SPAN - ws.score[where // width, where % width]) * (height * width) + where

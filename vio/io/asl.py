@@ -11,7 +11,7 @@ import numpy as np
 
 from vio import lie
 from vio.calibration import Calibration
-from vio.camera import Camera
+from vio.camera import CameraModel
 from vio.errors import CalibrationError, DataError
 from vio.io import tables
 from vio.io.images import read_grey
@@ -73,7 +73,7 @@ def _calibration(root: Path, mono: bool) -> tuple[Calibration, np.ndarray]:
         raise CalibrationError(f"{root}: {error}") from None
 
 
-def _camera(folder: Path, T_SB: np.ndarray) -> tuple[Camera, np.ndarray]:
+def _camera(folder: Path, T_SB: np.ndarray) -> tuple[CameraModel, np.ndarray]:
     """A camera and the transform from it to the IMU."""
     path = folder / "sensor.yaml"
     sensor = read_sensor(path)

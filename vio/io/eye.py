@@ -1,10 +1,10 @@
 """A camera that takes pictures of a scene: rays, light, exposure, grey levels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vio.camera import Camera
+from vio.camera import CameraModel
 from vio.io.develop import develop, vignetting_table
 from vio.io.lens import Lens, lens_of
 from vio.io.raycast import cast, probe
@@ -18,13 +18,13 @@ _METER_PIXELS = 48  # width of the small picture that the exposure is measured o
 class Eye:
     """One camera of the rig, ready to draw: its model, its pose T_BS in the body, its rays and its vignetting."""
 
-    camera: Camera
+    camera: CameraModel
     T_BS: np.ndarray
     lens: Lens
     factor: np.ndarray
 
 
-def eye_of(camera: Camera, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
+def eye_of(camera: CameraModel, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
     """Prepare a camera."""
     return Eye(camera, T_BS, lens_of(camera), vignetting_table(camera.width, camera.height, spec.vignetting))
 
@@ -74,13 +74,13 @@ def _metered(light_seen: np.ndarray, level: float) -> float:
     return gain
 
 
-def _shrunk(camera: Camera) -> Camera:
+def _shrunk(camera: CameraModel) -> CameraModel:
     """The same view in few pixels."""
     scale = _METER_PIXELS / camera.width
     height = max(16, round(camera.height * scale))
     down = height / camera.height
     cx, cy = (camera.cx + 0.5) * scale - 0.5, (camera.cy + 0.5) * down - 0.5
-    return Camera(_METER_PIXELS, height, camera.fx * scale, camera.fy * down, cx, cy, camera.k1, camera.k2, camera.p1, camera.p2)
+    return replace(camera, width=_METER_PIXELS, height=height, fx=camera.fx * scale, fy=camera.fy * down, cx=cx, cy=cy)
 
 
 def surfaces(scene: Scene, T_WC: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vio.camera import Camera
+from vio.camera import CameraModel
 from vio.io.raycast import TILE
 
 
@@ -18,7 +18,7 @@ class Lens(NamedTuple):
     tiles: np.ndarray
 
 
-def lens_of(camera: Camera) -> Lens:
+def lens_of(camera: CameraModel) -> Lens:
     """Rays through every pixel centre, and through a border of one pixel around the picture."""
     rows, columns = np.mgrid[-1 : camera.height + 1, -1 : camera.width + 1]
     xy = camera.unproject(np.column_stack([columns.ravel(), rows.ravel()])).reshape(camera.height + 2, camera.width + 2, 2)
