@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vio.commands.corrupt import corrupt
 from vio.commands.run import run
 
 app = typer.Typer(
@@ -31,7 +32,7 @@ def _main(
     pass
 
 
-for _command in (run,):
+for _command in (run, corrupt):
     app.command()(_command)
 
 

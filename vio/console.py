@@ -1,6 +1,8 @@
 """What a run shows on the terminal: progress bar, one notice, the final table."""
 
+import functools
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,10 @@ class Progress:
     def rendering(self, done: int, total: int) -> None:
         """Say that `done` of `total` frames of a built-in sequence are drawn."""
         self._update("rendering (once)", done, total)
+
+    def work(self, what: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that shows how far `what` is."""
+        return functools.partial(self._update, what)
 
     def _update(self, what: str, done: int, total: int) -> None:
         if self._task is None:
