@@ -29,7 +29,8 @@ def _same_frame(a: Sequence, i: int, b: Sequence, j: int) -> bool:
 @pytest.mark.parametrize("name", list(FAULTS))
 def test_every_fault_changes_the_recording_and_the_same_seed_changes_it_alike(name: str, whole: Sequence) -> None:
     """Oracle: the recording itself, and a second application."""
-    one, two = damaged(whole, [name], 3), damaged(whole, [name], 3)
+    text = "imu-saturation:gyro=0.1" if name == "imu-saturation" else name  # this flight is a calm one
+    one, two = damaged(whole, [text], 3), damaged(whole, [text], 3)
 
     def state(take: object) -> list[bytes]:
         arrays = [take.imu_t_ns, take.imu_w_B, take.imu_a_B, take.frame_t_ns, take.pick, take.broken, np.array(take.side)]
