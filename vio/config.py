@@ -1,6 +1,7 @@
 """The frozen configuration tree and its strict TOML form. The defaults below are the reference design and stand nowhere else."""
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass, field
 from enum import Enum
@@ -47,6 +48,7 @@ class FrontEndConfig:
     keyframe_parallax: float = 20.0  # median rotation-compensated displacement since the last keyframe, px
     keyframe_min_tracked: float = 0.7  # share of the last keyframe's features still alive
     keyframe_max_interval: float = 0.5  # s
+    frame_store: str = "raw"  # how the previous pyramid is kept: "raw", "block2" (2 bits a pixel) or "block1" (1 bit a pixel, 29 bits a 4x4 block)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class BackEndConfig:
     max_depth: float = 100.0  # m
     gyro_noise_scale: float = 1.0  # multiplies the calibrated density
     accel_noise_scale: float = 1.0
+    arithmetic: str = "float64"  # of the linear solver: "float64", "float32" or "mN", a mantissa of N explicit bits (1 to 52)
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,22 @@ _LIMITS = (
 )
 
 
+_WORDS = (
+    ("frontend.corner", r"shi_tomasi|harris", "shi_tomasi, harris"),
+    ("frontend.frame_store", r"raw", "raw"),
+    ("backend.arithmetic", r"float64", "float64"),
+)
+
+
+def _check_words(config: Config, source: str) -> None:
+    """Raise ConfigError for a text field that is none of its words."""
+    for name, pattern, allowed in _WORDS:
+        section, attribute = name.split(".")
+        value = getattr(getattr(config, section), attribute)
+        if not re.fullmatch(pattern, value):
+            raise ConfigError(f"{source}: '{name}' is {value!r}; allowed: {allowed}")
+
+
 def validated(config: Config, source: str) -> Config:
     """Return the config if every value makes sense, else raise ConfigError naming the field and its range."""
     for name, smallest, largest in _LIMITS:
@@ -211,8 +230,7 @@ def validated(config: Config, source: str) -> Config:
         value = getattr(getattr(config, section), attribute)
         if not smallest <= value <= largest:
             raise ConfigError(f"{source}: '{name}' is {value}; allowed: {smallest} to {largest}")
-    if config.frontend.corner not in ("shi_tomasi", "harris"):
-        raise ConfigError(f"{source}: 'frontend.corner' is {config.frontend.corner!r}; allowed: shi_tomasi, harris")
+    _check_words(config, source)
     for name in ("klt_window", "corner_window"):
         if getattr(config.frontend, name) % 2 == 0:
             raise ConfigError(f"{source}: 'frontend.{name}' is {getattr(config.frontend, name)}; it must be odd")

@@ -32,6 +32,9 @@ class Event(IntEnum):
     SUBSTITUTION_BLOCK = 19  # one 3x3 block times vector of the substitutions
     GAUSS_NEWTON_ITERATION = 20
     MARGINALIZATION = 21
+    # frame store
+    BLOCK_ENCODED = 22  # one 4x4 block of the frame store written, all 16 pixels compared and packed
+    BLOCK_DECODED = 23  # one block read and unpacked for a template
 
 
 def new_counts() -> np.ndarray:
