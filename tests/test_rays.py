@@ -93,14 +93,14 @@ def test_a_ray_far_outside_never_folds_back_into_the_picture() -> None:
 def test_a_track_that_leaves_the_field_is_out_of_the_image() -> None:
     """Oracle: the radius of each ray; features already lost keep their reason."""
     lens = rays.make_lens(FISHEYE, PRECISION)
-    points = PRECISION.ray.to_raw(np.array([[0.0, 2.7], [2.0, 2.0], [-8.0, 7.9], [-2.8, 0.0]])).astype(np.int32)
+    points = PRECISION.ray.to_raw(np.array([[0.0, 1.7], [1.3, 1.3], [-8.0, 7.9], [-1.8, 0.0]])).astype(np.int32)
     status = np.array([TrackStatus.TRACKED, TrackStatus.TRACKED, TrackStatus.FLAT, TrackStatus.TRACKED], np.uint8)
     rays.reject_out_of_view(points, lens.fmt, status)
     assert status.tolist() == [TrackStatus.TRACKED, TrackStatus.OUT_OF_IMAGE, TrackStatus.FLAT, TrackStatus.OUT_OF_IMAGE]
 
 
 def test_only_blocks_in_the_field_propose_corners() -> None:
-    """Oracle: EuRoC's lens sees everywhere; a fisheye of 70 degrees covers a disc, whose share of the picture is known."""
+    """Oracle: EuRoC's lens sees everywhere; a fisheye's field of 60 degrees is a disc, whose share of the picture is known."""
     assert rays.visible_blocks(EUROC, 7).all()
     camera = EquidistantCamera(512, 512, 190.0, 190.0, 255.5, 255.5)
     share = np.pi * (190.0 * np.arctan(FIELD_RADIUS)) ** 2 / 512**2

@@ -279,10 +279,10 @@ def test_a_specification_that_does_not_fit_is_refused_by_name(text: str, complai
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: the contract of `builtin_sequence`: DataError that names the remedy."""
 
-    def full(path: Path, picture: np.ndarray) -> None:
+    def full(picture: np.ndarray, source: str) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(renderer, "_write_png", full)
+    monkeypatch.setattr(renderer, "encode_png", full)
     monkeypatch.setattr(renderer, "builtin_specs", lambda: {"tiny": _TINY})
     with pytest.raises(DataError, match="TINYVIO_CACHE"):
         renderer.builtin_sequence("tiny", tmp_path)

@@ -25,13 +25,17 @@ class ImuNoise:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A mono or stereo rig. `T_BC`, `T_BR` (4, 4) map the left and right camera to the body; `right` is None in mono."""
+    """A mono or stereo rig. `T_BC`, `T_BR` (4, 4) map the left and right camera to the body; `right` is None in mono.
+
+    time_offset: s, t_imu = t_cam + offset (Kalibr's timeshift_cam_imu). Readers apply it: frames are on the IMU's clock already.
+    """
 
     left: CameraModel
     T_BC: np.ndarray
     imu: ImuNoise
     right: CameraModel | None = None
     T_BR: np.ndarray | None = None
+    time_offset: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("T_BC", "T_BR"):

@@ -12,7 +12,7 @@ from functools import cached_property
 import numba
 import numpy as np
 
-FIELD_RADIUS = 2.75  # |xy| up to which a wide lens is used: 70 degrees off axis, where a pixel is worth a third of one in the middle
+FIELD_RADIUS = 1.75  # |xy| up to which a wide lens is used, 60 degrees off axis: further out one pixel is much on the plane of the rays
 _FAR = 12.0  # |xy| given to pixels that see further off axis than 85 degrees, or behind
 RADIAL_TANGENTIAL, EQUIDISTANT, DOUBLE_SPHERE = 0, 1, 2
 

@@ -53,17 +53,17 @@ class Progress:
         """Say that `done` of `total` frames of a built-in sequence are drawn."""
         self._update("rendering (once)", done, total)
 
-    def work(self, what: str) -> Callable[[int, int], None]:
+    def work(self, what: str, unit: str = "frames/s") -> Callable[[int, int], None]:
         """A function of (done, total) that shows how far `what` is."""
-        return functools.partial(self._update, what)
+        return functools.partial(self._update, what, unit=unit)
 
-    def _update(self, what: str, done: int, total: int) -> None:
+    def _update(self, what: str, done: int, total: int, unit: str = "frames/s") -> None:
         if self._task is None:
             self._notice.cancel()
             self._bar.start()
             self._task = self._bar.add_task(what, total=total, rate="")
         speed = self._bar.tasks[0].finished_speed or self._bar.tasks[0].speed
-        self._bar.update(self._task, completed=done, rate=f"{speed:.0f} frames/s" if speed else "")
+        self._bar.update(self._task, completed=done, rate=f"{speed:.0f} {unit}" if speed else "")
 
 
 def table(metrics: dict[str, Any], folder: Path) -> None:

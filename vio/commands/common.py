@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from vio.config import Config
 
 INTERRUPTED = 130  # the shell's convention for SIGINT
+TOPIC_SENSORS = ("cam0", "cam1", "imu0", "truth")
+
+CalibrationOption = Annotated[
+    Path | None, typer.Option(metavar="FILE|DIR", help="Kalibr's camchain-imucam.yaml (imu.yaml beside it), or a folder that holds a calibration.")
+]
+TopicOption = Annotated[list[str] | None, typer.Option("--topic", metavar="SENSOR=TOPIC", help="Topic of a bag for cam0, cam1, imu0 or truth; repeatable.")]
+TimeOffsetOption = Annotated[
+    float | None, typer.Option(metavar="S", help="Add S seconds to the camera's stamps to get the IMU's time, in place of the calibrated offset.")
+]
 
 
 def say(text: str) -> None:
@@ -71,3 +80,14 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def parse_topics(assignments: list[str]) -> dict[str, str]:
+    """`sensor=topic` texts as a table. Raises ConfigError for another form or an unknown sensor."""
+    topics: dict[str, str] = {}
+    for text in assignments:
+        sensor, equals, topic = text.partition("=")
+        if not equals or not topic or sensor not in TOPIC_SENSORS:
+            raise ConfigError(f"--topic {text}: the form is SENSOR=TOPIC, and the sensors are {', '.join(TOPIC_SENSORS)}")
+        topics[sensor] = topic
+    return topics

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vio.commands.common import INTERRUPTED, guarded, interruptible, resolve_config, say
+from vio.commands.common import (
+    INTERRUPTED,
+    CalibrationOption,
+    TimeOffsetOption,
+    TopicOption,
+    guarded,
+    interruptible,
+    parse_topics,
+    resolve_config,
+    say,
+)
 from vio.errors import DataError, TinyvioError
 
 if TYPE_CHECKING:
@@ -17,7 +27,7 @@ if TYPE_CHECKING:
 
 @guarded
 def run(
-    sequence: Annotated[str, typer.Argument(metavar="SEQUENCE", help="An ASL/EuRoC folder (`mav0` inside or not), or a built-in sequence: room, room-small.")],
+    sequence: Annotated[str, typer.Argument(metavar="SEQUENCE", help="A folder (ASL/EuRoC, TUM-VI, images with Kalibr's files), a bag (.bag, .db3, .mcap), or a built-in sequence: room, room-small.")],
     profile: Annotated[str, typer.Option(help="A named profile, or a TOML file: the config.toml of an earlier run repeats it.")] = "default",
     assignments: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the configuration; repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/SEQUENCE-PROFILE")] = None,
@@ -25,6 +35,9 @@ def run(
     max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
     threads: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Threads in all; 2 or more decode ahead. The result does not depend on it.")] = 2,
     mono: Annotated[bool, typer.Option("--mono", help="Use the left camera alone.")] = False,
+    calibration: CalibrationOption = None,
+    topic: TopicOption = None,
+    time_offset: TimeOffsetOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings and errors remain.")] = False,
 ) -> None:
     """Run odometry over a sequence and write trajectory, metrics, health, counts and configuration.
@@ -39,6 +52,8 @@ def run(
 
     - `tinyvio run MH_01_easy --mono --start 20 --max-frames 400`
 
+    - `tinyvio run flight.bag --calibration camchain-imucam.yaml --topic cam0=/left/image_raw --topic cam1=/right/image_raw`
+
     Ctrl-C ends the run early and keeps what was processed.
     """
     from vio.console import Progress
@@ -46,17 +61,20 @@ def run(
 
     config = resolve_config(profile, assignments or [])
     with Progress(quiet) as progress:
-        opened = _open(sequence, mono, progress.rendering)
+        heard = progress.work("indexing", "messages/s") if Path(sequence).exists() else progress.rendering
+        opened = _open(sequence, mono, heard, calibration=calibration, topics=parse_topics(topic or []), time_offset=time_offset)
     folder = out or Path("runs") / f"{opened.name}-{Path(profile).stem}"
     comment = f"tinyvio run {sequence} --start {start:g}" + (f" --max-frames {max_frames}" if max_frames else "") + (" --mono" if mono else "")
+    comment += (f" --calibration {calibration}" if calibration else "") + "".join(f" --topic {text}" for text in topic or [])
+    comment += f" --time-offset {time_offset!r}" if time_offset is not None else ""
     _run_and_write(opened, config, RunOptions(start, max_frames, threads), folder, comment, quiet)
 
 
-def _open(name: str, mono: bool, rendering: Callable[[int, int], None]) -> "Sequence":
+def _open(name: str, mono: bool, progress: Callable[[int, int], None], **options: Any) -> "Sequence":
     """Open the sequence and tell its faults, one line each."""
     from vio.io.sequence import open_sequence
 
-    opened = open_sequence(name, mono, rendering)
+    opened = open_sequence(name, mono, progress, **options)
     for text in opened.warnings:
         say(f"warning: {text}")
     return opened

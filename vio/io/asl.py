@@ -1,9 +1,10 @@
-"""Reader of the ASL layout (EuRoC MAV: Burri et al., IJRR 2016): one folder per sensor, each with sensor.yaml and data.csv.
+"""Reader of folders: the ASL layout (EuRoC MAV: Burri et al., IJRR 2016), TUM-VI's export of it, and images + CSV beside Kalibr's files.
 
-Body is the IMU: should the IMU's own T_BS not be the identity, everything is re-expressed in the IMU's frame.
+Body is the IMU: should the IMU's own T_BS not be the identity, everything is re-expressed in the IMU's frame. TUM-VI's folders
+have no sensor.yaml; their calibration is Kalibr's, in a folder `dso` beside `mav0` (Schubert et al., IROS 2018).
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,82 +12,92 @@ import numpy as np
 
 from vio import lie
 from vio.calibration import Calibration
-from vio.camera import CameraModel
-from vio.errors import CalibrationError, DataError
-from vio.io import tables
-from vio.io.images import read_grey
-from vio.io.sensor_yaml import read_camera, read_extrinsics, read_imu_noise, read_sensor
+from vio.errors import DataError
+from vio.io import kalibr, sensor_yaml, tables
+from vio.io.images import read_picture
+from vio.io.recording import Pictures, ReadOptions, Recording, sequence_of
 from vio.io.sequence import GroundTruth, Sequence
-from vio.types import StereoFrame
 
 _GROUND_TRUTH = ("state_groundtruth_estimate0", "mocap0")  # EuRoC's name, TUM-VI's name
+_IMAGES = (".png", ".jpg", ".jpeg", ".pgm", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A calibration, the transform T_SB (4, 4) from the IMU to the body frame of the ground truth, and the topics it names."""
+
+    calibration: Calibration
+    T_SB: np.ndarray
+    topics: dict[str, str]
 
 
 def read(folder: Path, mono: bool = False) -> Sequence:
-    """Open a recording: `folder` is or holds `mav0`. Images are not decoded yet, all the rest is read and checked.
+    """Open a recording as `read_recording` does and make a sequence of it."""
+    return sequence_of(read_recording(folder, ReadOptions(mono=mono)))
+
+
+def read_recording(folder: Path, options: ReadOptions = ReadOptions()) -> Recording:
+    """Open a folder: it is or holds `mav0`, or has the sensors in it. Images are not decoded yet, all the rest is read and checked.
 
     Raises DataError or CalibrationError, naming file and line, if odometry cannot start; lesser faults become `warnings`.
     """
-    root = _root(folder, mono)
-    calibration, T_SB = _calibration(root, mono)
-    imu_t_ns, imu, imu_faults = _numbers(root / "imu0" / "data.csv", 6)
-    left, left_faults = _pictures(root / "cam0")
-    faults = imu_faults + left_faults
-    right = None
-    if calibration.right is not None:
-        right, right_faults = _pictures(root / "cam1")
-        left, right, unpaired = _paired(left, right)
-        faults += right_faults + unpaired
-    _check_overlap(root, left[0], imu_t_ns)
-    truth, truth_faults = _ground_truth(root, T_SB)
-    load = partial(_load, calibration, root, left, right)
-    _check_size(load)
-    name = root.resolve().parent.name if root.name == "mav0" else root.resolve().name
-    return Sequence(name, calibration, imu_t_ns, imu[:, :3].copy(), imu[:, 3:].copy(), left[0], load, truth, faults + truth_faults)
-
-
-def _root(folder: Path, mono: bool) -> Path:
-    """The folder that holds the sensors, all of them present."""
     root = folder / "mav0" if (folder / "mav0").is_dir() else folder
+    rig = find_rig([options.calibration] if options.calibration else [root, root / "dso", root.parent / "dso"], options.mono)
+    if rig is None:
+        _refuse_incomplete(root, options.mono)
+        rig = Rig(*sensor_yaml.read_rig(root, options.mono), {})
+    calibration = rig.calibration
+    imu_t_ns, imu, faults = _numbers(_table(root, "imu0"), 6)
+    cameras = []
+    for name, camera in (("cam0", calibration.left), ("cam1", calibration.right)):
+        if camera is not None:
+            t_ns, files, more = _pictures(root, name)
+            cameras.append(Pictures(t_ns, partial(_load, files, camera.width, camera.height)))
+            faults += more
+    truth, more = _ground_truth(root, rig.T_SB)
+    name = root.resolve().parent.name if root.name == "mav0" else root.resolve().name
+    return Recording(name, calibration, imu_t_ns, imu, tuple(cameras), truth, faults + more)
+
+
+def find_rig(places: list[Path], mono: bool) -> Rig | None:
+    """The calibration at the first place that has one: a Kalibr chain, or a folder with one or with sensor.yaml files; else None.
+
+    Raises CalibrationError for one that is there and cannot be used, DataError for a file that is not.
+    """
+    for place in places:
+        if place.is_file():
+            return _kalibr_rig(place, mono)
+        root = place / "mav0" if (place / "mav0").is_dir() else place
+        if (root / "cam0" / "sensor.yaml").is_file() and (root / "imu0" / "sensor.yaml").is_file():
+            _refuse_incomplete(root, mono, ("sensor.yaml",))
+            return Rig(*sensor_yaml.read_rig(root, mono), {})
+        chain = kalibr.find_chain(place) if place.is_dir() else None
+        if chain:
+            return _kalibr_rig(chain, mono)
+    return None
+
+
+def _kalibr_rig(chain: Path, mono: bool) -> Rig:
+    calibration, topics = kalibr.read_pair(chain, mono)
+    return Rig(calibration, np.eye(4), topics)
+
+
+def _refuse_incomplete(root: Path, mono: bool, names: tuple[str, ...] = ("sensor.yaml", "data.csv")) -> None:
+    """Raise DataError for the first file that an ASL folder lacks."""
     for sensor in ("imu0", "cam0") if mono else ("imu0", "cam0", "cam1"):
-        for name in ("sensor.yaml", "data.csv"):
+        for name in names:
             if not (root / sensor / name).is_file():
-                layout = "an ASL/EuRoC folder has imu0, cam0 and cam1, each with sensor.yaml and data.csv"
+                layout = "an ASL/EuRoC folder has imu0, cam0 and cam1, each with sensor.yaml and data.csv (or Kalibr's camchain-imucam.yaml and imu.yaml)"
                 remedy = "to use the left camera alone, add --mono" if sensor == "cam1" else layout
                 raise DataError(f"{root / sensor / name}: missing; {remedy}")
-    return root
 
 
-def _calibration(root: Path, mono: bool) -> tuple[Calibration, np.ndarray]:
-    """The rig with B = IMU, and the transform (4, 4) from the IMU to the folder's own body frame."""
-    imu_path = root / "imu0" / "sensor.yaml"
-    imu = read_sensor(imu_path)
-    T_SB = read_extrinsics(imu, imu_path) if "T_BS" in imu else np.eye(4)
-    left, T_BC = _camera(root / "cam0", T_SB)
-    right, T_BR = None, None
-    if not mono:
-        right, T_BR = _camera(root / "cam1", T_SB)
-        _check_baseline(root, lie.inverse(T_BC) @ T_BR)
-    try:
-        return Calibration(left, T_BC, read_imu_noise(imu, imu_path), right, T_BR), T_SB
-    except CalibrationError as error:
-        raise CalibrationError(f"{root}: {error}") from None
-
-
-def _camera(folder: Path, T_SB: np.ndarray) -> tuple[CameraModel, np.ndarray]:
-    """A camera and the transform from it to the IMU."""
-    path = folder / "sensor.yaml"
-    sensor = read_sensor(path)
-    return read_camera(sensor, path), lie.inverse(T_SB) @ read_extrinsics(sensor, path)
-
-
-def _check_baseline(root: Path, T_CR: np.ndarray) -> None:
-    """Stereo needs two cameras at different places that look the same way."""
-    baseline = float(np.linalg.norm(T_CR[:3, 3]))
-    if not 1e-3 <= baseline <= 10.0:
-        raise CalibrationError(f"{root}: the cameras stand {baseline:.4g} m apart by the T_BS of cam0 and cam1; allowed: 0.001 to 10 m")
-    if T_CR[2, 2] < 0.5:
-        raise CalibrationError(f"{root}: the cameras look more than 60 degrees apart by the T_BS of cam0 and cam1; use --mono")
+def _table(root: Path, sensor: str) -> Path:
+    """The CSV file of a sensor: in its folder, or beside it as Kalibr's bag maker wants it."""
+    for path in (root / sensor / "data.csv", root / f"{sensor}.csv"):
+        if path.is_file():
+            return path
+    raise DataError(f"{root / sensor / 'data.csv'}: missing, and there is no {sensor}.csv either")
 
 
 def _numbers(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -96,68 +107,32 @@ def _numbers(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray, tuple[st
     return t_ns[keep], values[keep], faults
 
 
-def _pictures(folder: Path) -> tuple[tuple[np.ndarray, list[str]], tuple[str, ...]]:
-    """Stamps and file names of a camera; at least one of the files has to exist."""
-    path = folder / "data.csv"
+def _pictures(root: Path, name: str) -> tuple[np.ndarray, list[Path], tuple[str, ...]]:
+    """Stamps and files of a camera, by its table or, without one, by file names that are stamps; at least one file has to exist."""
+    folder = root / name / "data" if (root / name / "data").is_dir() else root / name
+    if not any(path.is_file() for path in (root / name / "data.csv", root / f"{name}.csv", root / name / "sensor.yaml")):
+        return _named_by_stamp(folder)
+    path = _table(root, name)
     t_ns, names, lines = tables.read_names(path)
     keep, faults = tables.ascending(path, t_ns, lines)
-    names = [name for name, kept in zip(names, keep) if kept]
-    if not any((folder / "data" / name).is_file() for name in names):
-        raise DataError(f"{folder / 'data'}: holds none of the {len(names)} images that data.csv lists")
-    return (t_ns[keep], names), faults
+    files = [folder / name for name, kept in zip(names, keep) if kept]
+    if not any(file.is_file() for file in files):
+        raise DataError(f"{folder}: holds none of the {len(files)} images that {path.name} lists")
+    return t_ns[keep], files, faults
 
 
-def nearest(t_ns: np.ndarray, wanted_ns: np.ndarray) -> np.ndarray:
-    """Index (m,) into ascending `t_ns` (n,) of the stamp nearest to each wanted one (m,); ties go to the earlier."""
-    after = np.clip(np.searchsorted(t_ns, wanted_ns), 1, max(len(t_ns) - 1, 1))
-    before = after - 1
-    if len(t_ns) == 1:
-        return np.zeros(len(wanted_ns), np.int64)
-    return np.where(wanted_ns - t_ns[before] <= t_ns[after] - wanted_ns, before, after)
+def _named_by_stamp(folder: Path) -> tuple[np.ndarray, list[Path], tuple[str, ...]]:
+    """Images called `<nanoseconds>.png` (or another image suffix), in time order."""
+    found = [path for path in folder.glob("*") if path.suffix.lower() in _IMAGES] if folder.is_dir() else []
+    stamped = sorted((int(path.stem), path) for path in found if path.stem.isascii() and path.stem.isdigit() and len(path.stem) <= 19)
+    if not stamped or stamped[-1][0] >= 2**63:
+        raise DataError(f"{folder}: no images with a table data.csv, and none whose names are stamps in nanoseconds")
+    other = len(found) - len(stamped)
+    return np.array([t for t, _ in stamped], np.int64), [p for _, p in stamped], (f"{folder}: {other} images whose names are no stamps",) if other else ()
 
 
-def _paired(left: tuple, right: tuple) -> tuple[tuple, tuple, tuple[str, ...]]:
-    """Left and right pictures that are each other's nearest within half a frame period; the rest is reported."""
-    period = int(np.median(np.diff(left[0]))) if len(left[0]) > 1 else 100_000_000
-    partner = nearest(right[0], left[0])
-    mutual = nearest(left[0], right[0])[partner] == np.arange(len(left[0]))
-    pair = mutual & (np.abs(right[0][partner] - left[0]) <= period // 2)
-    if not pair.any():
-        raise DataError(f"cam0 and cam1: no two images lie within half a frame period ({period / 2e6:.1f} ms); is their clock the same?")
-    i, j = np.flatnonzero(pair), partner[pair]
-    faults: tuple[str, ...] = ()
-    if len(i) < len(left[0]) or len(j) < len(right[0]):
-        faults = (f"dropped {len(left[0]) - len(i)} left and {len(right[0]) - len(j)} right images without a partner within {period / 2e6:.1f} ms",)
-    return (left[0][i], [left[1][k] for k in i]), (right[0][j], [right[1][k] for k in j]), faults
-
-
-def _check_overlap(root: Path, frame_t_ns: np.ndarray, imu_t_ns: np.ndarray) -> None:
-    """Refuse recordings whose cameras and IMU never ran at the same time."""
-    if frame_t_ns[-1] < imu_t_ns[0] or frame_t_ns[0] > imu_t_ns[-1]:
-        raise DataError(
-            f"{root}: the images ({frame_t_ns[0]} to {frame_t_ns[-1]} ns) and the IMU ({imu_t_ns[0]} to {imu_t_ns[-1]} ns) have no time in common"
-        )
-
-
-def _load(calibration: Calibration, root: Path, left: tuple, right: tuple | None, index: int) -> StereoFrame:
-    """Decode one frame, stamped by its left picture."""
-    camera = calibration.left
-    picture = read_grey(root / "cam0" / "data" / left[1][index], camera.width, camera.height)
-    other = None
-    if right is not None:
-        camera = calibration.right
-        other = read_grey(root / "cam1" / "data" / right[1][index], camera.width, camera.height)
-    return StereoFrame(int(left[0][index]), picture, other)
-
-
-def _check_size(load: Callable[[int], StereoFrame]) -> None:
-    """Refuse images that are not of the calibrated size; other faults of the first frame are the run's to report."""
-    try:
-        load(0)
-    except CalibrationError:
-        raise
-    except DataError:
-        pass
+def _load(files: list[Path], width: int, height: int, index: int) -> np.ndarray:
+    return read_picture(files[index], width, height)
 
 
 def _ground_truth(root: Path, T_SB: np.ndarray) -> tuple[GroundTruth | None, tuple[str, ...]]:
@@ -165,17 +140,18 @@ def _ground_truth(root: Path, T_SB: np.ndarray) -> tuple[GroundTruth | None, tup
     path = next((p for name in _GROUND_TRUTH if (p := root / name / "data.csv").is_file()), None)
     if path is None:
         return None, ()
-    columns = 10 if path.parent.name == _GROUND_TRUTH[0] else 7
+    columns = next(c for c in (16, 10, 7) if c == 7 or tables.columns(path) > c)
     t_ns, values, faults = _numbers(path, columns)
     length = np.linalg.norm(values[:, 3:7], axis=1)
-    good = np.isfinite(values).all(axis=1) & (length > 0.5) & (length < 2.0)
+    good = np.isfinite(values[:, :10]).all(axis=1) & (length > 0.5) & (length < 2.0)
     if not good.all():
         faults += (f"{path}: dropped {int((~good).sum())} of {len(good)} rows that are not finite or not a rotation",)
     if good.sum() < 2:
         return None, (*faults, f"{path}: fewer than two usable rows, so nothing is compared with it")
     t_ns, values = t_ns[good], values[good]
-    truth = GroundTruth(t_ns, values[:, :3].copy(), values[:, 3:7] / length[good, None], values[:, 7:10].copy() if columns == 10 else None)
-    return _at_imu(truth, T_SB), faults
+    v_WB = values[:, 7:10].copy() if columns >= 10 else None
+    biases = values[:, 10:16].copy() if columns == 16 else None
+    return _at_imu(GroundTruth(t_ns, values[:, :3].copy(), values[:, 3:7] / length[good, None], v_WB, biases), T_SB), faults
 
 
 def _at_imu(truth: GroundTruth, T_SB: np.ndarray) -> GroundTruth:
@@ -185,4 +161,4 @@ def _at_imu(truth: GroundTruth, T_SB: np.ndarray) -> GroundTruth:
     R_WS = [lie.matrix_from_quat(q) for q in truth.q_WB]
     p_WB = truth.p_WB + np.array([R @ T_SB[:3, 3] for R in R_WS])
     q_WB = np.array([lie.quat_from_matrix(R @ T_SB[:3, :3]) for R in R_WS])
-    return GroundTruth(truth.t_ns, p_WB, q_WB, None)
+    return replace(truth, p_WB=p_WB, q_WB=q_WB, v_WB=None)

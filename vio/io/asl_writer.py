@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from vio.calibration import ImuNoise
-from vio.camera import Camera
+from vio.camera import CameraModel
 from vio.errors import DataError
+from vio.io.camera_yaml import lens_names, number, number_list
+from vio.io.sensor_yaml import TIME_OFFSET
 from vio.io.simulator import Inertial
 from vio.io.trajectory import Motion
 
@@ -45,13 +47,16 @@ def whole_folder(directory: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_camera(folder: Path, camera: Camera, T_BS: np.ndarray, rate_hz: float, t_ns: np.ndarray) -> Path:
+def write_camera(folder: Path, camera: CameraModel, T_BS: np.ndarray, rate_hz: float, t_ns: np.ndarray, time_offset: float = 0.0) -> Path:
     """Write sensor.yaml and data.csv of a camera; returns the folder for its pictures `<t_ns>.png`."""
+    model, intrinsics, distortion, coefficients = lens_names(camera)
+    distortion = "radial-tangential" if distortion == "radtan" else distortion  # EuRoC's word for it
     text = (
         _sensor("camera", T_BS)
-        + f"rate_hz: {rate_hz!r}\nresolution: [{camera.width}, {camera.height}]\ncamera_model: pinhole\n"
-        + f"intrinsics: {_list(camera.parameters[:4])} # fu, fv, cu, cv\n"
-        + f"distortion_model: radial-tangential\ndistortion_coefficients: {_list(camera.parameters[4:])}\n"
+        + f"rate_hz: {number(rate_hz)}\nresolution: [{camera.width}, {camera.height}]\ncamera_model: {model}\n"
+        + f"intrinsics: {number_list(intrinsics)} # {'xi, alpha, ' if model == 'ds' else ''}fu, fv, cu, cv\n"
+        + f"distortion_model: {distortion}\ndistortion_coefficients: {number_list(coefficients)}\n"
+        + (f"{TIME_OFFSET}: {number(time_offset)} # s, t_imu = t_cam + this\n" if time_offset else "")
     )
     rows = [f"{t},{t}.png" for t in t_ns.tolist()]
     _write(folder, text, ["#timestamp [ns],filename", *rows])
@@ -78,9 +83,8 @@ def _imu_sensor(noise: ImuNoise) -> str:
     """sensor.yaml of an IMU, which is the body."""
     names = ("gyroscope_noise_density", "gyroscope_random_walk", "accelerometer_noise_density", "accelerometer_random_walk")
     values = (noise.gyro_noise, noise.gyro_walk, noise.accel_noise, noise.accel_walk)
-    # fixed notation: YAML 1.1 takes 1e-05, without a point, for a text
-    fields = "".join(f"{name}: {value:.12f}\n" for name, value in zip(names, values))
-    return _sensor("imu", np.eye(4)) + f"rate_hz: {noise.rate_hz!r}\n" + fields
+    fields = "".join(f"{name}: {number(value)}\n" for name, value in zip(names, values))
+    return _sensor("imu", np.eye(4)) + f"rate_hz: {number(noise.rate_hz)}\n" + fields
 
 
 def write_truth(folder: Path, motion: Motion, b_g: np.ndarray, b_a: np.ndarray) -> None:
@@ -97,12 +101,8 @@ def _rows(t_ns: np.ndarray, *columns: np.ndarray) -> Iterator[str]:
 
 def _sensor(kind: str, T_BS: np.ndarray) -> str:
     """The part of sensor.yaml that all sensors share."""
-    rows = ",\n         ".join(", ".join(f"{float(v)!r}" for v in row) for row in T_BS)
-    return f"sensor_type: {kind}\ncomment: rendered by tinyvio\n\nT_BS:\n  cols: 4\n  rows: 4\n  data: [{rows}]\n\n"
-
-
-def _list(values: tuple[float, ...]) -> str:
-    return "[" + ", ".join(f"{value:.12g}" if abs(value) >= 1e-3 else f"{value:.15f}" for value in values) + "]"
+    rows = ",\n         ".join(", ".join(map(number, row)) for row in T_BS)
+    return f"sensor_type: {kind}\ncomment: written by tinyvio\n\nT_BS:\n  cols: 4\n  rows: 4\n  data: [{rows}]\n\n"
 
 
 def _write(folder: Path, sensor: str, rows: list[str]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from vio.camera import CameraModel
 from vio.io.develop import develop, vignetting_table
-from vio.io.lens import Lens, lens_of
+from vio.io.lens import VISIBLE_RADIUS, Lens, lens_of
 from vio.io.raycast import cast, probe
 from vio.io.render_spec import CameraSpec
 from vio.io.scene import Scene
@@ -25,8 +25,11 @@ class Eye:
 
 
 def eye_of(camera: CameraModel, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
-    """Prepare a camera."""
-    return Eye(camera, T_BS, lens_of(camera), vignetting_table(camera.width, camera.height, spec.vignetting))
+    """Prepare a camera. Pixels that look further aside than `lens.VISIBLE_RADIUS` stay black, as outside an image circle."""
+    factor = vignetting_table(camera.width, camera.height, spec.vignetting)
+    lens = lens_of(camera)
+    factor[np.hypot(lens.xy[1:-1, 1:-1, 0], lens.xy[1:-1, 1:-1, 1]) > VISIBLE_RADIUS] = 0.0
+    return Eye(camera, T_BS, lens, factor)
 
 
 def light(scene: Scene, eye: Eye, T_WB: np.ndarray) -> np.ndarray:

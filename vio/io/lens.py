@@ -7,6 +7,8 @@ import numpy as np
 from vio.camera import CameraModel
 from vio.io.raycast import TILE
 
+VISIBLE_RADIUS = 6.0  # |xy| up to which light reaches the picture: 80 degrees off axis
+
 
 class Lens(NamedTuple):
     """Rays (x, y, 1): xy (h + 2, w + 2, 2) with a border of one pixel; tiles (rows, columns, 4), each one's range of x and of y;

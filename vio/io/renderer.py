@@ -19,6 +19,7 @@ from vio.errors import DataError
 from vio.io import asl_writer, counter_rng
 from vio.io.euroc_rig import euroc_rig
 from vio.io.eye import draw, exposures, eye_of
+from vio.io.images import encode_png
 from vio.io.render_spec import CameraSpec, RenderSpec, checked, load_specs
 from vio.io.resources import resource
 from vio.io.rooms import RoomSpec, furnished
@@ -89,7 +90,8 @@ def write_pictures(spec: RenderSpec, scene: Scene, flight: Flight, rig: Calibrat
     def one(index: int, side: int) -> None:
         key = counter_rng.stream_key(spec.seed, _NOISE_STREAM, side, index)
         picture = draw(scene, eyes[side], poses[index], spec.camera, key, float(gains[side][index]))
-        _write_png(folders[side] / f"{frame_ns[index]}.png", picture)
+        path = folders[side] / f"{frame_ns[index]}.png"
+        path.write_bytes(encode_png(picture, str(path)))
 
     jobs = [(index, side) for index in range(len(frame_ns)) for side in range(2)]
     for done, _ in enumerate(_in_threads(one, jobs), 1):
@@ -111,16 +113,6 @@ def _in_threads(work: Callable[..., None], jobs: list[tuple[int, int]]) -> Itera
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _write_png(path: Path, picture: np.ndarray) -> None:
-    """Losslessly, but quickly: noise does not compress, so a low level costs little space."""
-    import cv2
-
-    ok, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY])
-    if not ok:
-        raise DataError(f"{path}: the picture could not be encoded")
-    path.write_bytes(data.tobytes())
 
 
 @lru_cache(maxsize=2)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +19,15 @@ _IMU_LEAD_NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Reference trajectory: t_ns (n,) int64 ascending, p_WB (n, 3) m, q_WB (n, 4) unit wxyz, v_WB (n, 3) m/s or None."""
+    """Reference trajectory: t_ns (n,) int64 ascending, p_WB (n, 3) m, q_WB (n, 4) unit wxyz, v_WB (n, 3) m/s or None,
+    biases (n, 6), b_g rad/s and b_a m/s^2, or None.
+    """
 
     t_ns: np.ndarray
     p_WB: np.ndarray
     q_WB: np.ndarray
     v_WB: np.ndarray | None
+    biases: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -84,24 +87,33 @@ class LoadedFrame:
     wait_ns: int
 
 
-def open_sequence(name_or_path: str | Path, mono: bool = False, progress: Callable[[int, int], None] | None = None) -> Sequence:
-    """Open an ASL/EuRoC folder or a built-in sequence (rendered on first use; `progress(done, total)` hears of it).
+def open_sequence(
+    name_or_path: str | Path,
+    mono: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    calibration: Path | None = None,
+    topics: Mapping[str, str] | None = None,
+    time_offset: float | None = None,
+) -> Sequence:
+    """Open a folder of sensors, a bag, or a built-in sequence (rendered on first use; `progress(done, total)` hears of it).
 
-    With `mono` the right camera is left out. Raises DataError or CalibrationError before any work.
+    With `mono` the right camera is left out. calibration, topics, time_offset: see `vio.io.recording.ReadOptions`.
+    Raises DataError or CalibrationError before any work.
     """
-    from vio.io import asl  # here: the reader itself imports the records above
+    from vio.io.formats import read_recording  # here: the readers themselves import the records above
+    from vio.io.recording import ReadOptions, sequence_of
 
     path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        return asl.read(path, mono)
+    options = ReadOptions(mono, calibration, topics or {}, time_offset)
     if path.exists():
-        raise DataError(f"{path}: a file, but tinyvio reads folders in the ASL/EuRoC layout")
+        return sequence_of(read_recording(path, options, progress), time_offset)
     from vio.io.renderer import builtin_names, builtin_sequence
 
     name = str(name_or_path)
     if name not in builtin_names():
-        raise DataError(f"{name}: no such folder, and no built-in sequence of this name; built in: {', '.join(builtin_names())}")
-    return replace(asl.read(builtin_sequence(name, progress=progress), mono), name=name)
+        raise DataError(f"{name}: no such folder or bag, and no built-in sequence of this name; built in: {', '.join(builtin_names())}")
+    return replace(sequence_of(read_recording(builtin_sequence(name, progress=progress), options), time_offset), name=name)
 
 
 def frames(sequence: Sequence, first: int, last: int, threads: int = 2) -> Iterator[LoadedFrame]:

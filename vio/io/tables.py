@@ -48,6 +48,13 @@ def read_names(path: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
     return stamps, names, lines
 
 
+def columns(path: Path) -> int:
+    """Number of columns of the first row, 0 without rows. Raises DataError if the file cannot be read."""
+    text = _text(path)
+    lines = _row_lines(text)
+    return text[lines[0] - 1].count(",") + 1 if len(lines) else 0
+
+
 def ascending(path: Path, t_ns: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Mask (n,) of the rows whose stamp is later than every kept one before it, and a line of text if some are not.
 

@@ -10,7 +10,7 @@ import numpy as np
 from vio import lie
 from vio.errors import DataError
 from vio.io import asl_writer, tables
-from vio.io.asl import nearest
+from vio.io.recording import nearest
 from vio.io.faults.take import LEFT, MISSING, RIGHT, Take
 from vio.io.sequence import GroundTruth, Sequence
 from vio.io.simulator import Inertial
