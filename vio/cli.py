@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vio.commands.convert import convert
 from vio.commands.corrupt import corrupt
 from vio.commands.run import run
 
@@ -32,7 +33,7 @@ def _main(
     pass
 
 
-for _command in (run, corrupt):
+for _command in (run, convert, corrupt):
     app.command()(_command)
 
 

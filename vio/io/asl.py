@@ -18,7 +18,7 @@ from vio.io.images import read_picture
 from vio.io.recording import Pictures, ReadOptions, Recording, sequence_of
 from vio.io.sequence import GroundTruth, Sequence
 
-_GROUND_TRUTH = ("state_groundtruth_estimate0", "mocap0")  # EuRoC's name, TUM-VI's name
+_GROUND_TRUTH = (tables.TRUTH, tables.MOCAP)  # EuRoC's name, TUM-VI's name
 _IMAGES = (".png", ".jpg", ".jpeg", ".pgm", ".bmp", ".tif", ".tiff")
 
 

@@ -13,10 +13,11 @@ from vio.camera import CameraModel
 from vio.errors import DataError
 from vio.io.camera_yaml import lens_names, number, number_list
 from vio.io.sensor_yaml import TIME_OFFSET
+from vio.io.sequence import GroundTruth
 from vio.io.simulator import Inertial
+from vio.io.tables import MOCAP, TRUTH
 from vio.io.trajectory import Motion
 
-TRUTH = "state_groundtruth_estimate0"
 _IMU_HEADER = (
     "#timestamp [ns],w_RS_S_x [rad s^-1],w_RS_S_y [rad s^-1],w_RS_S_z [rad s^-1],"
     "a_RS_S_x [m s^-2],a_RS_S_y [m s^-2],a_RS_S_z [m s^-2]"
@@ -91,6 +92,16 @@ def write_truth(folder: Path, motion: Motion, b_g: np.ndarray, b_a: np.ndarray) 
     """Write the exact states as ground truth in EuRoC's seventeen columns."""
     rows = _rows(motion.t_ns, motion.p_WB, motion.q_WB, motion.v_WB, b_g, b_a)
     _write(folder, _sensor("visual-inertial", np.eye(4)), [_TRUTH_HEADER, *rows])
+
+
+def write_ground_truth(root: Path, truth: GroundTruth) -> None:
+    """Write what is known of a reference trajectory: poses alone as `mocap0`, with velocities (and biases) in EuRoC's columns."""
+    if truth.v_WB is None:
+        name, columns = MOCAP, [truth.p_WB, truth.q_WB]
+    else:
+        name, columns = TRUTH, [truth.p_WB, truth.q_WB, truth.v_WB] + ([] if truth.biases is None else [truth.biases])
+    header = ",".join(_TRUTH_HEADER.split(",")[: 1 + sum(column.shape[1] for column in columns)])
+    _write(root / name, _sensor("visual-inertial" if name == TRUTH else "mocap", np.eye(4)), [header, *_rows(truth.t_ns, *columns)])
 
 
 def _rows(t_ns: np.ndarray, *columns: np.ndarray) -> Iterator[str]:

@@ -43,33 +43,33 @@ def read_recording(path: Path, options: ReadOptions = ReadOptions(), progress: P
     bag = Bag(path)
     topics = choose(bag.types, options.topics, rig.topics, calibration.right is not None, str(path))
     scan = bag.scan(sorted(set(topics.values())), progress)
-    warnings: list[str] = []
-    imu_t_ns, rows = _in_order(topics["imu0"], *scan.values(topics["imu0"]), warnings)
+    warnings = [f"{path}: {scan.lost} messages that its index lists are gone"] if scan.lost else []
+    imu_t_ns, rows = _in_order(f"{path}: {topics['imu0']}", *scan.values(topics["imu0"]), warnings)
     cameras = []
     for name, camera in (("cam0", calibration.left), ("cam1", calibration.right)):
         if camera is not None:
             cameras.append(_pictures(bag, topics[name], camera, *scan.places(topics[name]), warnings))
-    truth = _truth(topics["truth"], *scan.values(topics["truth"]), warnings) if "truth" in topics else None
-    return Recording(path.stem, calibration, imu_t_ns, rows, tuple(cameras), truth, tuple(warnings))
+    truth = _truth(f"{path}: {topics['truth']}", *scan.values(topics["truth"]), warnings) if "truth" in topics else None
+    return Recording(path.name if path.is_dir() else path.stem, calibration, imu_t_ns, rows, tuple(cameras), truth, tuple(warnings))
 
 
-def _in_order(topic: str, t_ns: np.ndarray, rows: np.ndarray, warnings: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _in_order(source: str, t_ns: np.ndarray, rows: np.ndarray, warnings: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Messages by header stamp, which transport may have shuffled; those that repeat a stamp are dropped and reported."""
     if len(t_ns) == 0:
-        raise DataError(f"{topic}: the topic has no messages")
+        raise DataError(f"{source}: the topic has no messages")
     order = np.argsort(t_ns, kind="stable")
     t_ns = t_ns[order]
     keep = np.r_[True, t_ns[1:] > t_ns[:-1]]
     if 2 * keep.sum() < len(keep):
-        raise DataError(f"{topic}: {len(keep) - int(keep.sum())} of {len(keep)} messages repeat a header stamp; are the stamps set?")
+        raise DataError(f"{source}: {len(keep) - int(keep.sum())} of {len(keep)} messages repeat a header stamp; are the stamps set?")
     if not keep.all():
-        warnings.append(f"{topic}: dropped {len(keep) - int(keep.sum())} messages that repeat a stamp")
+        warnings.append(f"{source}: dropped {len(keep) - int(keep.sum())} messages that repeat a stamp")
     return t_ns[keep], rows[order][keep]
 
 
 def _pictures(bag: Bag, topic: str, camera: CameraModel, t_ns: np.ndarray, places: np.ndarray, warnings: list[str]) -> Pictures:
     """A camera's pictures; the first message tells whether its encoding can be read at all."""
-    t_ns, places = _in_order(topic, t_ns, places, warnings)
+    t_ns, places = _in_order(f"{bag.path}: {topic}", t_ns, places, warnings)
     check_encoding(bag.message(topic, places[0]), f"{bag.path}: {topic}")
     return Pictures(t_ns, partial(_load, bag, topic, camera, t_ns, places))
 
@@ -79,15 +79,15 @@ def _load(bag: Bag, topic: str, camera: CameraModel, t_ns: np.ndarray, places: n
     return decode_message(bag.message(topic, places[index]), source, camera.width, camera.height)
 
 
-def _truth(topic: str, t_ns: np.ndarray, rows: np.ndarray, warnings: list[str]) -> GroundTruth | None:
+def _truth(source: str, t_ns: np.ndarray, rows: np.ndarray, warnings: list[str]) -> GroundTruth | None:
     """Ground truth of a topic of poses: rows hold p_WB, q_WB and, from odometry, the velocity in B."""
     if len(t_ns) < 2:
         return None
-    t_ns, rows = _in_order(topic, t_ns, rows, warnings)
+    t_ns, rows = _in_order(source, t_ns, rows, warnings)
     length = np.linalg.norm(rows[:, 3:7], axis=1)
     good = np.isfinite(rows).all(axis=1) & (length > 0.5) & (length < 2.0)
     if good.sum() < 2:
-        warnings.append(f"{topic}: fewer than two usable poses, so nothing is compared with it")
+        warnings.append(f"{source}: fewer than two usable poses, so nothing is compared with it")
         return None
     t_ns, rows, q_WB = t_ns[good], rows[good], rows[good, 3:7] / length[good, None]
     v_WB = np.array([lie.matrix_from_quat(q) @ v for q, v in zip(q_WB, rows[:, 7:10])]) if rows.shape[1] == 10 else None

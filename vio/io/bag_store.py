@@ -43,10 +43,13 @@ _NUMBERS: dict[str, tuple[int, Callable[[Any], tuple[float, ...]]]] = {
 
 
 class Scan:
-    """What one pass gathered: per topic header stamps, and either the numbers of each message or the place of each picture."""
+    """What one pass gathered: per topic header stamps, and either the numbers of each message or the place of each picture.
+
+    lost: messages that the bag's index lists and the pass did not meet.
+    """
 
     def __init__(self, types: dict[str, str]) -> None:
-        self._types = types
+        self._types, self.lost = types, 0
         self._stamps: dict[str, list[int]] = {topic: [] for topic in types}
         self._rows: dict[str, list[tuple]] = {topic: [] for topic in types}
 
@@ -88,7 +91,7 @@ class Bag:
         """One pass over the messages of these topics. Raises DataError if the bag is damaged."""
         result = Scan({topic: self.types[topic] for topic in topics})
         connections = [c for c in self._reader.connections if c.topic in topics]
-        total = sum(c.msgcount for c in connections)
+        total = result.lost = sum(c.msgcount for c in connections)
         with self._lock, self._readable():
             for done, (connection, log_ns, data) in enumerate(self._reader.messages(connections), 1):
                 topic, kind = connection.topic, connection.msgtype
@@ -97,6 +100,7 @@ class Bag:
                     result.add(topic, _nanoseconds(message.header.stamp.sec, message.header.stamp.nanosec), _NUMBERS[kind][1](message))
                 else:
                     result.add(topic, self._stamp_of(data), result.place(topic, log_ns))
+                result.lost = total - done
                 if progress and (done % _REPORT_EVERY == 0 or done == total):
                     progress(done, total)
         return result

@@ -8,6 +8,8 @@ import numpy as np
 
 from vio.errors import DataError
 
+TRUTH, MOCAP = "state_groundtruth_estimate0", "mocap0"  # folders of the ground truth: EuRoC's with velocity and biases, poses alone
+
 
 def read_numbers(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read `stamp, value, ...` rows: t_ns (n,) exact int64, values (n, columns) float64, and the file's line (n,) of each row.
