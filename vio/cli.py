@@ -8,6 +8,7 @@ import typer
 from vio.commands.convert import convert
 from vio.commands.corrupt import corrupt
 from vio.commands.run import run
+from vio.commands.sweep import sweep
 
 app = typer.Typer(
     help="Visual-inertial odometry for tiny robots.",
@@ -33,7 +34,7 @@ def _main(
     pass
 
 
-for _command in (run, convert, corrupt):
+for _command in (run, convert, corrupt, sweep):
     app.command()(_command)
 
 

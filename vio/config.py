@@ -155,6 +155,11 @@ def load(path: Path, base: Config | None = None) -> Config:
     return validated(_replace(base or Config(), table, "", str(path)), str(path))
 
 
+def replaced(base: Config, table: dict[str, Any], source: str) -> Config:
+    """`base` with the fields of a nested table put in. Raises ConfigError naming `source`, the field and what is allowed."""
+    return validated(_replace(base, table, "", source), source)
+
+
 def override(config: Config, assignments: list[str]) -> Config:
     """Apply `section.field=value` texts (the `--set` option); values are TOML, bare words are strings."""
     for text in assignments:

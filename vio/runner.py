@@ -17,11 +17,15 @@ from vio.types import FrameOutput
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What part of a sequence to run, and with how many threads in all (decoding included)."""
+    """What part of a sequence to run, and with how many threads in all (decoding included).
+
+    warm_up: whether to load every kernel before the clock starts; the result does not depend on it.
+    """
 
     start: float = 0.0  # s after the first frame
     max_frames: int | None = None
     threads: int = 2
+    warm_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ def run(
     """Run the odometry over a sequence. `watch(frames_done, output)` hears of each frame; `stop()` true ends the run early."""
     first, last = selected(sequence, options)
     before = time.perf_counter()
-    odometry.warm_up(sequence.calibration, config)
+    if options.warm_up:
+        odometry.warm_up(sequence.calibration, config)
     engine = odometry.Odometry(sequence.calibration, config)
     recording = _Recording(sequence, first)
     begin = time.perf_counter()

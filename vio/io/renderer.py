@@ -136,18 +136,20 @@ def builtin_specs() -> dict[str, RenderSpec]:
 
 
 def builtin_sequence(name: str, cache_dir: Path | None = None, progress: Progress | None = None) -> Path:
-    """ASL folder of a built-in sequence, rendered when the cache does not hold it yet.
+    """ASL folder of a built-in sequence, rendered when the cache does not hold it yet; `room@7` is `room` with seed 7.
 
     The cache is `cache_dir`, else $TINYVIO_CACHE, else the user's cache folder. Raises DataError for an unknown name.
     """
     specs = builtin_specs()
-    if name not in specs:
-        raise DataError(f"{name}: no built-in sequence of this name; built in: {', '.join(specs)}")
-    folder = (Path(cache_dir) if cache_dir else default_cache()) / "rendered" / f"{name}-{specs[name].digest()}-v{VERSION}"
+    base, at, seed = name.partition("@")
+    if base not in specs or (at and not seed.isdecimal()):
+        raise DataError(f"{name}: no built-in sequence of this name; built in: {', '.join(specs)}, each with another seed as in {next(iter(specs))}@7")
+    spec = replace(specs[base], seed=int(seed)) if at else specs[base]
+    folder = (Path(cache_dir) if cache_dir else default_cache()) / "rendered" / f"{name}-{spec.digest()}-v{VERSION}"
     if (folder / "mav0").is_dir():
         return folder
     try:
-        return render_sequence(specs[name], folder, progress)
+        return render_sequence(spec, folder, progress)
     except (OSError, DataError) as error:
         if (folder / "mav0").is_dir():  # another process was quicker
             return folder

@@ -98,6 +98,7 @@ def open_sequence(
 ) -> Sequence:
     """Open a folder of sensors, a bag, or a built-in sequence (rendered on first use; `progress(done, total)` hears of it).
 
+    `room@7` is the built-in `room` with seed 7: another room, other textures, other noise.
     With `mono` the right camera is left out. calibration, topics, time_offset: see `vio.io.recording.ReadOptions`.
     Raises DataError or CalibrationError before any work.
     """
@@ -111,7 +112,7 @@ def open_sequence(
     from vio.io.renderer import builtin_names, builtin_sequence
 
     name = str(name_or_path)
-    if name not in builtin_names():
+    if name.partition("@")[0] not in builtin_names():
         raise DataError(f"{name}: no such folder or bag, and no built-in sequence of this name; built in: {', '.join(builtin_names())}")
     return replace(sequence_of(read_recording(builtin_sequence(name, progress=progress), options), time_offset), name=name)
 

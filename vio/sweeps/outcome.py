@@ -1,0 +1,56 @@
+"""What became of a point, and the store that keeps it: one JSON file per point, whole or absent."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vio.io.writers import write_atomic
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """status: ok, diverged, failed or refused (a configuration that the engine does not take); `reason` says why it is not ok.
+
+    metrics: numbers that depend on nothing but the point. counts: units of work over all frames, by name of the event.
+    timing: seconds and the like, of this very run.
+    """
+
+    status: str
+    reason: str = ""
+    metrics: dict[str, float | int | str | None] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    timing: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def ate_m(self) -> float | None:
+        """ATE RMSE in m, None without one."""
+        return self.metrics.get("ate_rmse_m")
+
+
+class Store:
+    """Outcomes by key in a folder. Any number of processes may write to it; the last one wins, and all write the same."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder if it is not there."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, key: str, outcome: Outcome) -> None:
+        """Write an outcome at once."""
+        content = {"key": key, **dataclasses.asdict(outcome)}
+        write_atomic(self._path(key), (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+    def load(self, key: str) -> Outcome | None:
+        """The outcome of a point, None if it has none or if its file is damaged."""
+        try:
+            content: Any = json.loads(self._path(key).read_text(encoding="utf-8"))
+            if content.pop("key") != key:
+                return None
+            return Outcome(**content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
