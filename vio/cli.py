@@ -7,6 +7,8 @@ import typer
 
 from vio.commands.convert import convert
 from vio.commands.corrupt import corrupt
+from vio.commands.fetch import fetch
+from vio.commands.list import list_sequences
 from vio.commands.run import run
 from vio.commands.sweep import sweep
 
@@ -34,8 +36,9 @@ def _main(
     pass
 
 
-for _command in (run, convert, corrupt, sweep):
+for _command in (run, convert, corrupt, fetch, sweep):
     app.command()(_command)
+app.command("list")(list_sequences)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @guarded
 def run(
-    sequence: Annotated[str, typer.Argument(metavar="SEQUENCE", help="A folder (ASL/EuRoC, TUM-VI, images with Kalibr's files), a bag (.bag, .db3, .mcap), or a built-in sequence: room, room-small.")],
+    sequence: Annotated[str, typer.Argument(metavar="SEQUENCE", help="A folder (ASL/EuRoC, TUM-VI, images with Kalibr's files), a bag (.bag, .db3, .mcap), or a name that `tinyvio list` prints.")],
     profile: Annotated[str, typer.Option(help="A named profile, or a TOML file: the config.toml of an earlier run repeats it.")] = "default",
     assignments: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the configuration; repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/SEQUENCE-PROFILE")] = None,

@@ -145,7 +145,7 @@ def builtin_sequence(name: str, cache_dir: Path | None = None, progress: Progres
     if base not in specs or (at and not seed.isdecimal()):
         raise DataError(f"{name}: no built-in sequence of this name; built in: {', '.join(specs)}, each with another seed as in {next(iter(specs))}@7")
     spec = replace(specs[base], seed=int(seed)) if at else specs[base]
-    folder = (Path(cache_dir) if cache_dir else default_cache()) / "rendered" / f"{name}-{spec.digest()}-v{VERSION}"
+    folder = builtin_folder(name, spec, cache_dir)
     if (folder / "mav0").is_dir():
         return folder
     try:
@@ -156,6 +156,11 @@ def builtin_sequence(name: str, cache_dir: Path | None = None, progress: Progres
         if isinstance(error, DataError):
             raise
         raise DataError(f"{folder}: cannot be written ({error.strerror}); set TINYVIO_CACHE to a folder with room") from None
+
+
+def builtin_folder(name: str, spec: RenderSpec, cache_dir: Path | None = None) -> Path:
+    """Where a built-in sequence lies once it is rendered; the cache as for `builtin_sequence`."""
+    return (Path(cache_dir) if cache_dir else default_cache()) / "rendered" / f"{name}-{spec.digest()}-v{VERSION}"
 
 
 def default_cache() -> Path:

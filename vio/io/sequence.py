@@ -96,7 +96,8 @@ def open_sequence(
     topics: Mapping[str, str] | None = None,
     time_offset: float | None = None,
 ) -> Sequence:
-    """Open a folder of sensors, a bag, or a built-in sequence (rendered on first use; `progress(done, total)` hears of it).
+    """Open a folder of sensors, a bag, a fetched recording by its name in the catalog, or a built-in sequence
+    (rendered on first use; `progress(done, total)` hears of it).
 
     `room@7` is the built-in `room` with seed 7: another room, other textures, other noise.
     With `mono` the right camera is left out. calibration, topics, time_offset: see `vio.io.recording.ReadOptions`.
@@ -105,15 +106,15 @@ def open_sequence(
     from vio.io.formats import read_recording  # here: the readers themselves import the records above
     from vio.io.recording import ReadOptions, sequence_of
 
-    path = Path(name_or_path).expanduser()
-    options = ReadOptions(mono, calibration, topics or {}, time_offset)
-    if path.exists():
-        return sequence_of(read_recording(path, options, progress), time_offset)
+    from vio.io.catalog import recording
     from vio.io.renderer import builtin_names, builtin_sequence
 
-    name = str(name_or_path)
-    if name.partition("@")[0] not in builtin_names():
-        raise DataError(f"{name}: no such folder or bag, and no built-in sequence of this name; built in: {', '.join(builtin_names())}")
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    options = ReadOptions(mono, calibration, topics or {}, time_offset)
+    if not path.exists() and name.partition("@")[0] not in builtin_names():
+        path = recording(name)
+    if path.exists():
+        return sequence_of(read_recording(path, options, progress), time_offset)
     return replace(sequence_of(read_recording(builtin_sequence(name, progress=progress), options), time_offset), name=name)
 
 
