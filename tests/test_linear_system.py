@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from tolerances import TIGHT
-from vio.backend import landmarks, solver
+from vio.backend import landmarks
 from vio.backend.linear_system import _coupled, add_dense, factorise, layout, substitute
 from vio.events import Event, new_counts
 
-from windows import RIG, noisy_window
+from windows import RIG, noisy_window, reprojection, reprojection_jacobian, scratch_of
 
 NO_HUBER = 1e9
 
@@ -122,16 +122,20 @@ def test_work_counts_follow_from_the_layout() -> None:
     assert counts[Event.SUBSTITUTION_BLOCK] == 2 * where.slots
 
 
+def whole(H: np.ndarray) -> np.ndarray:
+    """A symmetric matrix of which only the blocks on and below the diagonal were filled."""
+    return np.tril(H) + np.tril(H, -1).T
+
+
 def explicit(w, n: int, huber: float) -> tuple[np.ndarray, np.ndarray]:
     """Normal equations with the landmarks as unknowns: poses first (6 n), then three per row."""
     size = 6 * n + 3 * len(w.ids)
     H, g = np.zeros((size, size)), np.zeros(size)
     for m, t, c in np.argwhere(w.seen):
-        q, r, J = np.empty((3, 3)), np.empty(2), np.zeros((2, size))
-        J_h, J_t, J_l = np.empty((2, 6)), np.empty((2, 6)), np.empty((2, 3))
-        if not landmarks.residual(w, RIG, m, t, c, q[0], q[1], q[2], r):
+        r, J = reprojection(w, m, t, c), np.zeros((2, size))
+        if r is None:
             continue
-        landmarks.jacobian(w, RIG, m, t, c, q[0], q[1], q[2], J_h, J_t, J_l)
+        J_h, J_t, J_l = reprojection_jacobian(w, m, t, c)
         h = w.host[m]
         J[:, 6 * h : 6 * h + 6] += J_h
         J[:, 6 * t : 6 * t + 6] += J_t
@@ -147,9 +151,10 @@ def test_eliminated_landmarks_give_the_step_of_the_full_normal_equations(huber: 
     """Oracle: dense solve with every landmark explicit; same pose step, same landmark step."""
     n, rows = 5, 30
     w, _ = noisy_window(7, n, rows)
-    scratch = solver.new_scratch(n, rows)
+    scratch = scratch_of(w)
     H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
-    landmarks.linearise(w, RIG, n, huber, 0.0, -1, H, g, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, new_counts())
+    landmarks.linearise(w, RIG, n, huber, 0.0, -1, H, g, scratch, new_counts())
+    H = whole(H)
     full, gradient = explicit(w, n, huber)
     assert scratch.used.all()
     hold = np.diag(np.full(6 * n, 1e2))  # fixes the gauge; the same for both
@@ -157,7 +162,7 @@ def test_eliminated_landmarks_give_the_step_of_the_full_normal_equations(huber: 
     x, dx = np.linalg.solve(full, -gradient), np.linalg.solve(H + hold, -g)
     np.testing.assert_allclose(dx, x[: 6 * n], rtol=0, atol=1e-8 * np.abs(x).max())
     before = w.point.copy()
-    landmarks.back_substitute(w, n, dx.reshape(n, 6), scratch.H_inv, scratch.g_l, scratch.W, scratch.used, 1e6)
+    landmarks.back_substitute(w, n, dx, scratch, 1e6)
     np.testing.assert_allclose(w.point - before, x[6 * n :].reshape(rows, 3), rtol=0, atol=1e-8 * np.abs(x).max())
 
 
@@ -165,9 +170,10 @@ def test_the_reduced_system_is_the_schur_complement_of_the_full_one() -> None:
     """Oracle: numpy's H_pp - H_pl H_ll^-1 H_lp."""
     n, rows = 4, 20
     w, _ = noisy_window(9, n, rows)
-    scratch = solver.new_scratch(n, rows)
+    scratch = scratch_of(w)
     H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
-    landmarks.linearise(w, RIG, n, NO_HUBER, 0.0, -1, H, g, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, new_counts())
+    landmarks.linearise(w, RIG, n, NO_HUBER, 0.0, -1, H, g, scratch, new_counts())
+    H = whole(H)
     full, gradient = explicit(w, n, NO_HUBER)
     k = 6 * n
     K = full[:k, k:] @ np.linalg.inv(full[k:, k:])

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 from tolerances import TIGHT
-from vio.backend import landmarks
 from vio.backend.preintegration import Preintegrated, integrate, predict, preintegrated, transition
 from vio.backend.residuals import gravity, imu_jacobian, imu_residual
 from vio.events import new_counts
 from vio.lie import so3_exp, so3_log
 
-from windows import RIG, noisy_window
+from windows import RIG, noisy_window, reprojection, reprojection_jacobian
 
 STEP = 1e-6
 # central differences err by h^2 f'''/6 (about 1e-12 f''') plus rounding, eps |f| / h = 2e-10 |f|: relative to the largest entry
@@ -24,20 +23,6 @@ def close(analytic: np.ndarray, numeric: np.ndarray) -> None:
 def differences(function, size: int) -> np.ndarray:
     """Central differences of `function(d)` at d = 0 (size,)."""
     return np.column_stack([(function(STEP * e) - function(-STEP * e)) / (2 * STEP) for e in np.eye(size)])
-
-
-def reprojection(w, m: int, t: int, c: int) -> np.ndarray:
-    """Residual (2,) of one observation."""
-    r, q = np.empty(2), np.empty((3, 3))
-    assert landmarks.residual(w, RIG, m, t, c, q[0], q[1], q[2], r)
-    return r
-
-
-def reprojection_jacobian(w, m: int, t: int, c: int) -> list[np.ndarray]:
-    """(J_h, J_t, J_l) of one observation."""
-    q, out = np.empty((3, 3)), [np.empty((2, 6)), np.empty((2, 6)), np.empty((2, 3))]
-    assert landmarks.jacobian(w, RIG, m, t, c, q[0], q[1], q[2], *out)
-    return out
 
 
 def moved_pose(w, i: int, d: np.ndarray):

@@ -3,9 +3,10 @@
 from functools import lru_cache
 
 import numpy as np
-from vio.backend import solver, window
+from vio.backend import landmarks, solver, window
 from vio.backend.back_end import _make_rig
 from vio.backend.preintegration import Preintegrated, integrate_span, preintegrated
+from vio.backend.views import Views, new_views, relate
 from vio.config import Config
 from vio.events import new_counts
 from vio.io.euroc_rig import euroc_rig
@@ -60,6 +61,37 @@ def seen_from(R_WB: np.ndarray, p_WB: np.ndarray, camera: int, points: np.ndarra
     y = ((points - p_WB) @ R_WB) @ RIG.R_cam[camera].T + RIG.t_cam[camera]
     xy = y[:, :2] / np.where(np.abs(y[:, 2:]) < 1e-9, 1e-9, y[:, 2:])
     return xy, (y[:, 2] > 0.3) & (np.abs(xy[:, 0]) < 0.75) & (np.abs(xy[:, 1]) < 0.5)
+
+
+def reprojection(w: window.Window, m: int, t: int, c: int) -> np.ndarray | None:
+    """Whitened residual (2,) of one observation straight from the geometry; None behind the camera."""
+    x, y, rho = w.point[m]
+    in_host = RIG.R_BC @ np.array([x, y, 1.0]) + rho * RIG.t_BC
+    in_target = w.R[t].T @ (w.R[w.host[m]] @ in_host + rho * (w.p[w.host[m]] - w.p[t]))
+    seen = RIG.R_cam[c] @ in_target + rho * RIG.t_cam[c]
+    return None if seen[2] < landmarks.NEAREST else RIG.scale[c] * (seen[:2] / seen[2] - w.xy[m, t, c])
+
+
+def views(R: np.ndarray, p: np.ndarray) -> Views:
+    """Views of all keyframes with poses R (n, 3, 3), p (n, 3)."""
+    out = new_views(len(R))
+    relate(R, p, RIG, len(R), out)
+    return out
+
+
+def reprojection_jacobian(w: window.Window, m: int, t: int, c: int) -> list[np.ndarray]:
+    """(J_h, J_t, J_l) of one observation by the kernels."""
+    lin, J_h, J_l = views(w.R_lin, w.p_lin), np.empty((2, 6)), np.empty((2, 3))
+    assert landmarks.jacobian(w, RIG, lin, w.R_lin[w.host[m]], m, t, c, J_h, J_l)
+    return [J_h, -J_h @ lin.Y[w.host[m], t], J_l]
+
+
+def scratch_of(w: window.Window) -> landmarks.Scratch:
+    """Scratch memory of a full window with its views filled."""
+    scratch = landmarks.new_scratch(len(w.R), len(w.ids))
+    relate(w.R, w.p, RIG, len(w.R), scratch.now)
+    relate(w.R_lin, w.p_lin, RIG, len(w.R), scratch.lin)
+    return scratch
 
 
 def noisy_window(seed: int, n: int, landmarks: int, state_sigma: float = 1e-2, pixel: float = 0.3) -> tuple[window.Window, solver.Factors]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from vio.backend import landmarks, marginalization, refinement, solver, window
+from vio.backend import marginalization, refinement, solver, triangulation, window
 from vio.backend.initialization import InitialState
-from vio.backend.preintegration import Preintegrated, predict, preintegrated, transition
+from vio.backend.preintegration import Preintegrated, predict, preintegrated
 from vio.backend.residuals import gravity
+from vio.backend.views import relate
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.lie import inverse, pose
@@ -32,7 +33,7 @@ class BackEnd:
         self._map = (np.empty(rows, np.int64), np.empty((rows, 3)), np.empty(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0
         self._prior: solver.Prior | None = None
-        self._covariance = np.zeros((15, 15))
+        self._covariance, self._conditional = np.zeros((15, 15)), np.zeros((9, 9))  # of the newest keyframe; given its pose
         self.solved = True
 
     @property
@@ -69,12 +70,13 @@ class BackEnd:
         rows = np.empty(len(observations.ids), np.int64)
         refinement.match(observations.ids, self._map[0][: self._map_size], rows)
         used = refinement.refine(
-            pre, self._frame_information(pre), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
+            pre, refinement.frame_information(pre, w.R[i], self._conditional), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
             self._rig.scale[0], observations.xy_left, rows, self._map[1], config.huber, config.frame_iterations, counts,
         )
         if not (np.isfinite(R).all() and np.isfinite(p).all() and np.isfinite(v).all()):
             return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance), 0
-        return self._state(observations.t_ns, R, p, v, self._propagated(pre)), used
+        covariance = refinement.propagated(pre, w.R[i], self._covariance, *self._walk_var)
+        return self._state(observations.t_ns, R, p, v, covariance), used
 
     def add_keyframe(self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray) -> NavState:
         """Enter a keyframe that starts from `state` (None for the first), solve, reject, marginalise; returns its state.
@@ -90,10 +92,11 @@ class BackEnd:
         self._triangulate()
         problem = (w, self._rig, self._factors, self._prior, self._in_prior, n)
         self.solved = self._solver.optimise(*problem, config, counts)
-        k = landmarks.gate(w, self._rig, n, config.gate, self._rejected)
+        k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()
         self._map_size = window.world_points(w, self._rig, *self._map)
         self._covariance = self._solver.newest_covariance(*problem, config.huber, counts)
+        self._conditional = self._given_pose()
         out = self._state(observations.t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
         if n > config.window:
             self._marginalise(counts)
@@ -111,12 +114,14 @@ class BackEnd:
         w.frozen[n] = False
         for target, source in zip(f[:7], pre, strict=True):
             target[n - 1] = source
-        f.information[n - 1] = _information(pre.covariance)
+        f.information[n - 1] = refinement.inverse9(pre.covariance)
         f.walk[n - 1] = 1.0 / (self._walk_var * max(pre.dt[0], 1e-3))
 
     def _triangulate(self) -> None:
         config = self._config
-        landmarks.triangulate(self._window, self._rig, self._n, 1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA)
+        w, now = self._window, self._solver.scratch.now
+        relate(w.R, w.p, self._rig, self._n, now)
+        triangulation.triangulate(w, self._rig, now, self._n, 1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA)
 
     def _marginalise(self, counts: np.ndarray) -> None:
         n = self._n
@@ -128,29 +133,10 @@ class BackEnd:
             a[: n - 2] = a[1 : n - 1].copy()
         self._n = self._in_prior = n - 1
 
-    def _frame_information(self, pre: Preintegrated) -> np.ndarray:
-        """Information (9, 9) of the inertial prediction given the keyframe's pose: its velocity and biases are uncertain, too.
-
-        The pose is held still because the landmarks, held still as well, move with it.
-        """
+    def _given_pose(self) -> np.ndarray:
+        """Covariance (9, 9) of the newest keyframe's velocity and biases, its pose being known."""
         S = self._covariance
-        given_pose = S[6:, 6:] - S[6:, :6] @ np.linalg.pinv(S[:6, :6], hermitian=True) @ S[:6, 6:]
-        R = self._window.R[self._n - 1]
-        F = transition(pre, R)[:9, 6:]
-        F[:3], F[6:] = R.T @ F[:3], R.T @ F[6:]  # the residual is measured in the keyframe's B
-        return _information(F @ given_pose @ F.T + pre.covariance)
-
-    def _propagated(self, pre: Preintegrated) -> np.ndarray:
-        """Covariance (15, 15) of a frame: the keyframe's, carried along by the inertial motion (vision since then left out)."""
-        F = transition(pre, self._window.R[self._n - 1])
-        R = self._window.R[self._n - 1]
-        lift = np.eye(9)
-        lift[:3, :3] = lift[6:, 6:] = R
-        out = F @ self._covariance @ F.T
-        out[:9, :9] += lift @ pre.covariance @ lift.T
-        out[9:12, 9:12] += np.eye(3) * self._walk_var[0] * pre.dt[0]
-        out[12:, 12:] += np.eye(3) * self._walk_var[1] * pre.dt[0]
-        return out
+        return S[6:, 6:] - S[6:, :6] @ np.linalg.pinv(S[:6, :6], hermitian=True) @ S[:6, 6:]
 
     def _state(self, t_ns: int, R: np.ndarray, p: np.ndarray, v: np.ndarray, covariance: np.ndarray) -> NavState:
         b_g, b_a = self.biases
@@ -166,8 +152,3 @@ def _make_rig(calibration: Calibration, config: Config) -> window.Rig:
     R_cam, t_cam = np.stack([T_CB[:3, :3], T_RB[:3, :3]]), np.stack([T_CB[:3, 3], T_RB[:3, 3]])
     T_BC = np.ascontiguousarray(calibration.T_BC, np.float64)
     return window.Rig(np.ascontiguousarray(T_BC[:3, :3]), np.ascontiguousarray(T_BC[:3, 3]), R_cam, t_cam, scale)
-
-
-def _information(covariance: np.ndarray) -> np.ndarray:
-    """Inverse (9, 9) of a preintegration's covariance, with a floor that keeps it finite for very short spans."""
-    return np.linalg.inv(covariance + 1e-12 * np.eye(9))

@@ -1,107 +1,80 @@
-"""Reprojection factors with the landmarks eliminated: triangulation, linearisation, Schur complement, gating.
+"""Reprojection factors with the landmarks eliminated: cost, linearisation, Schur complement, back-substitution.
 
 A landmark is (x, y, rho) in its host's left camera C: the ray (x, y, 1) and the inverse of its depth (Civera et al. 2008, anchored).
-Its position times rho, in W: q = R_h (R_BC (x, y, 1) + rho t_BC) + rho (p_h - p_t), seen from target t: y = R_cB R_t^T q + rho t_cB.
-Residual: scale * (y_xy / y_z - xy). Jacobians are evaluated at the linearisation points (first-estimate Jacobians, Huang et al. 2010).
+Residual: scale * (y_xy / y_z - xy), with y of `views`. Jacobians are evaluated at the linearisation points (first-estimate Jacobians,
+Huang et al. 2010). The target's Jacobian follows from the host's, so that each observation adds to the pair (host, target) alone.
 """
 
 import math
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from vio.backend.views import Views, new_views, seen_at
 from vio.events import Event
+from vio.kernels import njit
+
+NEAREST = 1e-3  # smallest y_z that counts as in front of the camera
+_BEHIND = 1e4  # squared whitened residual that a landmark behind a camera is charged with
 
 
-@numba.njit(cache=True, nogil=True)
-def lever(R_BC, t_BC, R_h, p_h, p_t, point, q):
-    """Fill q (3,): rho times the vector from the target's body origin to the landmark, in W."""
-    for i in range(3):
-        q[i] = point[2] * (p_h[i] - p_t[i])
-    for j in range(3):
-        b = R_BC[j, 0] * point[0] + R_BC[j, 1] * point[1] + R_BC[j, 2] + point[2] * t_BC[j]
-        for i in range(3):
-            q[i] += R_h[i, j] * b
+class Scratch(NamedTuple):
+    """Preallocated memory of the elimination, for N keyframes and M landmark rows.
 
-
-@numba.njit(cache=True, nogil=True)
-def view(R_cB, t_cB, R_t, rho, q, u, y):
-    """Fill u = R_t^T q (rho times the landmark in the target's body) and y (3,), rho times the landmark in the camera."""
-    for i in range(3):
-        u[i] = R_t[0, i] * q[0] + R_t[1, i] * q[1] + R_t[2, i] * q[2]
-    for i in range(3):
-        y[i] = R_cB[i, 0] * u[0] + R_cB[i, 1] * u[1] + R_cB[i, 2] * u[2] + rho * t_cB[i]
-
-
-@numba.njit(cache=True, nogil=True)
-def residual(w, rig, m, t, c, q, u, y, r):
-    """Whitened residual r (2,) of landmark row m in camera c of keyframe t at the current estimates; False if behind the camera."""
-    h = w.host[m]
-    lever(rig.R_BC, rig.t_BC, w.R[h], w.p[h], w.p[t], w.point[m], q)
-    view(rig.R_cam[c], rig.t_cam[c], w.R[t], w.point[m, 2], q, u, y)
-    if y[2] < 1e-3:
-        return False
-    r[0] = rig.scale[c] * (y[0] / y[2] - w.xy[m, t, c, 0])
-    r[1] = rig.scale[c] * (y[1] / y[2] - w.xy[m, t, c, 1])
-    return True
-
-
-@numba.njit(cache=True, nogil=True)
-def jacobian(w, rig, m, t, c, q, u, y, J_h, J_t, J_l):
-    """Jacobians of the whitened residual at the linearisation points: J_h, J_t (2, 6) host and target pose, J_l (2, 3) landmark.
-
-    False if the landmark is behind the camera there.
+    now, lin: views at the estimates and at the linearisation points. By row: H_inv (M, 3, 3), g_l (M, 3), W (M, 3, 6 N) landmark-pose
+    blocks, used (M,) bool, whether it was eliminated. By pair (host, target): G (N, N, 6, 6) and gamma (N, N, 6) in the host's tangent.
+    J_h (2 N, 2, 6), J_l (2 N, 2, 3), r (2 N, 2), weight (2 N,), target (2 N,): observations of the landmark in hand.
     """
-    h = w.host[m]
-    R_h, R_t, R_c, R_BC = w.R_lin[h], w.R_lin[t], rig.R_cam[c], rig.R_BC
-    x0, x1, rho = w.point[m, 0], w.point[m, 1], w.point[m, 2]
-    lever(R_BC, rig.t_BC, R_h, w.p_lin[h], w.p_lin[t], w.point[m], q)
-    view(R_c, rig.t_cam[c], R_t, rho, q, u, y)
-    if y[2] < 1e-3:
-        return False
-    s = rig.scale[c] / y[2]
-    for a in range(2):
-        z = y[a] / y[2]
-        f0, f1, f2 = s * (R_c[a, 0] - z * R_c[2, 0]), s * (R_c[a, 1] - z * R_c[2, 1]), s * (R_c[a, 2] - z * R_c[2, 2])
-        for j in range(3):  # row a of scale * d(pi) R_cB R_t^T
-            e = f0 * R_t[j, 0] + f1 * R_t[j, 1] + f2 * R_t[j, 2]
-            J_h[a, j], J_t[a, j] = rho * e, -rho * e
-        e0 = f0 * R_t[0, 0] + f1 * R_t[0, 1] + f2 * R_t[0, 2]
-        e1 = f0 * R_t[1, 0] + f1 * R_t[1, 1] + f2 * R_t[1, 2]
-        e2 = f0 * R_t[2, 0] + f1 * R_t[2, 1] + f2 * R_t[2, 2]
-        g0 = e0 * R_h[0, 0] + e1 * R_h[1, 0] + e2 * R_h[2, 0]  # row of d(residual) / d(body vector b of the host)
-        g1 = e0 * R_h[0, 1] + e1 * R_h[1, 1] + e2 * R_h[2, 1]
-        g2 = e0 * R_h[0, 2] + e1 * R_h[1, 2] + e2 * R_h[2, 2]
-        b0 = R_BC[0, 0] * x0 + R_BC[0, 1] * x1 + R_BC[0, 2] + rho * rig.t_BC[0]
-        b1 = R_BC[1, 0] * x0 + R_BC[1, 1] * x1 + R_BC[1, 2] + rho * rig.t_BC[1]
-        b2 = R_BC[2, 0] * x0 + R_BC[2, 1] * x1 + R_BC[2, 2] + rho * rig.t_BC[2]
-        # -g [b]x = (b x g)^T and f [u]x = (f x u)^T, both as rows
-        J_h[a, 3], J_h[a, 4], J_h[a, 5] = b1 * g2 - b2 * g1, b2 * g0 - b0 * g2, b0 * g1 - b1 * g0
-        J_t[a, 3], J_t[a, 4], J_t[a, 5] = f1 * u[2] - f2 * u[1], f2 * u[0] - f0 * u[2], f0 * u[1] - f1 * u[0]
-        J_l[a, 0] = g0 * R_BC[0, 0] + g1 * R_BC[1, 0] + g2 * R_BC[2, 0]
-        J_l[a, 1] = g0 * R_BC[0, 1] + g1 * R_BC[1, 1] + g2 * R_BC[2, 1]
-        d0, d1, d2 = w.p_lin[h, 0] - w.p_lin[t, 0], w.p_lin[h, 1] - w.p_lin[t, 1], w.p_lin[h, 2] - w.p_lin[t, 2]
-        J_l[a, 2] = g0 * rig.t_BC[0] + g1 * rig.t_BC[1] + g2 * rig.t_BC[2] + e0 * d0 + e1 * d1 + e2 * d2
-        J_l[a, 2] += s * (rig.t_cam[c, a] - z * rig.t_cam[c, 2])
-    return True
+
+    now: Views
+    lin: Views
+    H_inv: np.ndarray
+    g_l: np.ndarray
+    W: np.ndarray
+    used: np.ndarray
+    G: np.ndarray
+    gamma: np.ndarray
+    J_h: np.ndarray
+    J_l: np.ndarray
+    r: np.ndarray
+    weight: np.ndarray
+    target: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True)
+def new_scratch(keyframes: int, rows: int) -> Scratch:
+    """Allocate it."""
+    N, M = keyframes, rows
+    return Scratch(
+        new_views(N), new_views(N), np.zeros((M, 3, 3)), np.zeros((M, 3)), np.zeros((M, 3, 6 * N)), np.zeros(M, bool),
+        np.zeros((N, N, 6, 6)), np.zeros((N, N, 6)),
+        np.zeros((2 * N, 2, 6)), np.zeros((2 * N, 2, 3)), np.zeros((2 * N, 2)), np.zeros(2 * N), np.zeros(2 * N, np.int64),
+    )
+
+
+@njit
 def huber_weight(squared, huber):
     """Weight of a whitened squared residual under Huber's loss (1964)."""
     return 1.0 if squared <= huber * huber else huber / math.sqrt(squared)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def huber_cost(squared, huber):
     """Half of Huber's loss of a whitened squared residual."""
     return 0.5 * squared if squared <= huber * huber else huber * math.sqrt(squared) - 0.5 * huber * huber
 
 
-@numba.njit(cache=True, nogil=True)
-def cost(w, rig, n, huber):
-    """Sum of the robust reprojection costs at the current estimates."""
-    q, u, y, r = np.empty(3), np.empty(3), np.empty(3), np.empty(2)
+@njit(inline="always")
+def residual(w, rig, views, m, t, c):
+    """Whitened residual of landmark row m in camera c of keyframe t: (in front of the camera, r0, r1)."""
+    y0, y1, y2 = seen_at(views, w.host[m], t, c, w.point[m, 0], w.point[m, 1], w.point[m, 2])
+    if y2 < NEAREST:
+        return False, 0.0, 0.0
+    return True, rig.scale[c] * (y0 / y2 - w.xy[m, t, c, 0]), rig.scale[c] * (y1 / y2 - w.xy[m, t, c, 1])
+
+
+@njit
+def cost(w, rig, views, n, huber):
+    """Sum of the robust reprojection costs in the given views."""
     total = 0.0
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0 or not w.ready[m]:
@@ -109,21 +82,43 @@ def cost(w, rig, n, huber):
         for t in range(w.host[m], n):
             for c in range(2):
                 if w.seen[m, t, c]:
-                    if residual(w, rig, m, t, c, q, u, y, r):
-                        total += huber_cost(r[0] * r[0] + r[1] * r[1], huber)
-                    else:
-                        total += huber_cost(1e4, huber)
+                    ahead, r0, r1 = residual(w, rig, views, m, t, c)
+                    total += huber_cost(r0 * r0 + r1 * r1 if ahead else _BEHIND, huber)
     return total
 
 
-@numba.njit(cache=True, nogil=True)
-def _add_outer(H, row, col, A, B, weight):
-    for i in range(6):
-        for j in range(6):
-            H[row + i, col + j] += weight * (A[0, i] * B[0, j] + A[1, i] * B[1, j])
+@njit
+def jacobian(w, rig, lin, R_h, m, t, c, J_h, J_l):
+    """Jacobians of the whitened residual in the views `lin`: J_h (2, 6) host pose, J_l (2, 3) landmark; False if it is behind the camera.
+
+    R_h (3, 3): attitude of the host there. With e the row of d(residual)/dq, q the lever rho (X - p_t) in W, and b the ray in the
+    host's body: J_h = (rho e, b x R_h^T e).
+    """
+    h, rho = w.host[m], w.point[m, 2]
+    y0, y1, y2 = seen_at(lin, h, t, c, w.point[m, 0], w.point[m, 1], rho)
+    if y2 < NEAREST:
+        return False
+    s, R_BC, t_BC = rig.scale[c] / y2, rig.R_BC, rig.t_BC
+    b0 = R_BC[0, 0] * w.point[m, 0] + R_BC[0, 1] * w.point[m, 1] + R_BC[0, 2] + rho * t_BC[0]
+    b1 = R_BC[1, 0] * w.point[m, 0] + R_BC[1, 1] * w.point[m, 1] + R_BC[1, 2] + rho * t_BC[1]
+    b2 = R_BC[2, 0] * w.point[m, 0] + R_BC[2, 1] * w.point[m, 1] + R_BC[2, 2] + rho * t_BC[2]
+    for a in range(2):
+        z = (y0 if a == 0 else y1) / y2
+        J_l[a, 0] = s * (lin.A[h, t, c, a, 0] - z * lin.A[h, t, c, 2, 0])
+        J_l[a, 1] = s * (lin.A[h, t, c, a, 1] - z * lin.A[h, t, c, 2, 1])
+        J_l[a, 2] = s * (lin.b[h, t, c, a] - z * lin.b[h, t, c, 2])
+        e0 = s * (lin.M[t, c, a, 0] - z * lin.M[t, c, 2, 0])
+        e1 = s * (lin.M[t, c, a, 1] - z * lin.M[t, c, 2, 1])
+        e2 = s * (lin.M[t, c, a, 2] - z * lin.M[t, c, 2, 2])
+        g0 = e0 * R_h[0, 0] + e1 * R_h[1, 0] + e2 * R_h[2, 0]
+        g1 = e0 * R_h[0, 1] + e1 * R_h[1, 1] + e2 * R_h[2, 1]
+        g2 = e0 * R_h[0, 2] + e1 * R_h[1, 2] + e2 * R_h[2, 2]
+        J_h[a, 0], J_h[a, 1], J_h[a, 2] = rho * e0, rho * e1, rho * e2
+        J_h[a, 3], J_h[a, 4], J_h[a, 5] = b1 * g2 - b2 * g1, b2 * g0 - b0 * g2, b0 * g1 - b1 * g0
+    return True
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def invert3(A, lam, out):
     """Inverse of a symmetric positive definite (3, 3) matrix with its diagonal raised by lam; False if (nearly) singular."""
     a, b, c = A[0, 0] * (1.0 + lam), A[0, 1], A[0, 2]
@@ -138,176 +133,160 @@ def invert3(A, lam, out):
     return True
 
 
-@numba.njit(cache=True, nogil=True)
-def linearise(w, rig, n, huber, lam, only_host, H, g, H_inv, g_l, W, used, counts):
+@njit
+def _observe(w, rig, s, n, huber, m, H_l, counts):
+    """Linearise the observations of landmark m: fills H_l (3, 3), s.g_l[m] and the first k rows of the observation buffers; returns k.
+
+    The host's own pictures do not depend on its pose: they inform the landmark alone and take no row.
+    """
+    h, k, g_l = w.host[m], 0, s.g_l[m]
+    H_l[:] = 0.0
+    g_l[:] = 0.0
+    for t in range(h, n):
+        for c in range(2):
+            if not w.seen[m, t, c]:
+                continue
+            ahead, r0, r1 = residual(w, rig, s.now, m, t, c)
+            if not ahead or not jacobian(w, rig, s.lin, w.R_lin[h], m, t, c, s.J_h[k], s.J_l[k]):
+                continue
+            counts[Event.REPROJECTION] += 1
+            weight, J_l = huber_weight(r0 * r0 + r1 * r1, huber), s.J_l[k]
+            for i in range(3):
+                g_l[i] += weight * (J_l[0, i] * r0 + J_l[1, i] * r1)
+                for j in range(3):
+                    H_l[i, j] += weight * (J_l[0, i] * J_l[0, j] + J_l[1, i] * J_l[1, j])
+            if t > h:
+                s.r[k, 0], s.r[k, 1], s.weight[k], s.target[k] = r0, r1, weight, t
+                k += 1
+    return k
+
+
+@njit
+def _gather(s, h, k, W):
+    """Add the k observations in the buffers to their pairs, and their landmark-pose blocks to W (3, 6 N): the host's in place, the target's as V."""
+    for q in range(k):
+        t, weight, J_h, J_l = s.target[q], s.weight[q], s.J_h[q], s.J_l[q]
+        G, gamma, r0, r1 = s.G[h, t], s.gamma[h, t], s.r[q, 0], s.r[q, 1]
+        # into registers: the compiler must assume that G and J_h share memory, and would load them again after every store
+        x0, x1, x2, x3, x4, x5 = J_h[0, 0], J_h[0, 1], J_h[0, 2], J_h[0, 3], J_h[0, 4], J_h[0, 5]
+        y0, y1, y2, y3, y4, y5 = J_h[1, 0], J_h[1, 1], J_h[1, 2], J_h[1, 3], J_h[1, 4], J_h[1, 5]
+        for i in range(6):
+            a, b = weight * J_h[0, i], weight * J_h[1, i]
+            gamma[i] += a * r0 + b * r1
+            g0, g1, g2 = G[i, 0] + a * x0 + b * y0, G[i, 1] + a * x1 + b * y1, G[i, 2] + a * x2 + b * y2
+            g3, g4, g5 = G[i, 3] + a * x3 + b * y3, G[i, 4] + a * x4 + b * y4, G[i, 5] + a * x5 + b * y5
+            G[i, 0], G[i, 1], G[i, 2], G[i, 3], G[i, 4], G[i, 5] = g0, g1, g2, g3, g4, g5
+        for i in range(3):
+            a, b = weight * J_l[0, i], weight * J_l[1, i]
+            v0, v1, v2, v3, v4, v5 = a * x0 + b * y0, a * x1 + b * y1, a * x2 + b * y2, a * x3 + b * y3, a * x4 + b * y4, a * x5 + b * y5
+            for at in (6 * h, 6 * t):
+                out = W[i, at : at + 6]
+                out[0], out[1], out[2] = out[0] + v0, out[1] + v1, out[2] + v2
+                out[3], out[4], out[5] = out[3] + v3, out[4] + v4, out[5] + v5
+
+
+@njit
+def _turn(W, t, Y):
+    """Turn columns 6 t .. of W (3, 6 N) from the host's tangent V into the target's, -V Y."""
+    for i in range(3):
+        v0, v1, v2 = W[i, 6 * t], W[i, 6 * t + 1], W[i, 6 * t + 2]
+        v3, v4, v5 = W[i, 6 * t + 3], W[i, 6 * t + 4], W[i, 6 * t + 5]
+        W[i, 6 * t], W[i, 6 * t + 1], W[i, 6 * t + 2] = -v0, -v1, -v2
+        for j in range(3, 6):
+            W[i, 6 * t + j] = -(v0 * Y[0, j] + v1 * Y[1, j] + v2 * Y[2, j] + v3 * Y[3, j] + v4 * Y[4, j] + v5 * Y[5, j])
+
+
+@njit
+def _eliminate(H, g, W, H_inv, g_l, begin, row):
+    """Subtract the Schur complement of one landmark from the six rows `row` .. of H, columns `begin` .. row + 6, and from g."""
+    width = row + 6 - begin
+    W0, W1, W2 = W[0, begin : begin + width], W[1, begin : begin + width], W[2, begin : begin + width]
+    for i in range(row, row + 6):
+        k0 = W[0, i] * H_inv[0, 0] + W[1, i] * H_inv[1, 0] + W[2, i] * H_inv[2, 0]
+        k1 = W[0, i] * H_inv[0, 1] + W[1, i] * H_inv[1, 1] + W[2, i] * H_inv[2, 1]
+        k2 = W[0, i] * H_inv[0, 2] + W[1, i] * H_inv[1, 2] + W[2, i] * H_inv[2, 2]
+        g[i] -= k0 * g_l[0] + k1 * g_l[1] + k2 * g_l[2]
+        out = H[i, begin : begin + width]
+        for j in range(width):
+            out[j] -= k0 * W0[j] + k1 * W1[j] + k2 * W2[j]
+
+
+@njit
+def _spread(s, n, H, g):
+    """Add what the pairs gathered to the poses: with the pair's Jacobian (I, -Y) in host and target."""
+    YtG = np.empty((6, 6))
+    for h in range(n):
+        for t in range(h + 1, n):
+            G, gamma, Y = s.G[h, t], s.gamma[h, t], s.lin.Y[h, t]
+            for i in range(6):
+                total = 0.0
+                for k in range(6):
+                    total += Y[k, i] * gamma[k]
+                g[6 * h + i] += gamma[i]
+                g[6 * t + i] -= total
+                for j in range(6):
+                    total = 0.0
+                    for k in range(6):
+                        total += Y[k, i] * G[k, j]
+                    YtG[i, j] = total
+                    H[6 * h + i, 6 * h + j] += G[i, j]
+                    H[6 * t + i, 6 * h + j] -= total
+            for i in range(6):
+                for j in range(6):
+                    total = 0.0
+                    for k in range(6):
+                        total += YtG[i, k] * Y[k, j]
+                    H[6 * t + i, 6 * t + j] += total
+
+
+@njit
+def linearise(w, rig, n, huber, lam, only_host, H, g, s, counts):
     """Add every reprojection to the pose system H (6n, 6n), g (6n,), with the landmarks eliminated by their Schur complement.
 
-    only_host: keyframe index, or -1 for all landmarks. For the back-substitution it keeps, per row m, H_inv (3, 3), g_l (3,),
-    W (n, 6, 3) pose-landmark blocks, and used (bool). Poses are (p, theta) at 6 i.
+    Poses are (p, theta) at 6 i; of H the blocks on and below the diagonal are filled. only_host: keyframe index, or -1 for all landmarks.
+    The views `s.now` and `s.lin` are to be those of the estimates and of the linearisation points. For the back-substitution `s` keeps,
+    per row, H_inv, g_l, W and used.
     """
-    q, u, y, r = np.empty(3), np.empty(3), np.empty(3), np.empty(2)
-    J_h, J_t, J_l, K = np.empty((2, 6)), np.empty((2, 6)), np.empty((2, 3)), np.empty((6, 3))
-    H_l, touched = np.empty((3, 3)), np.empty(n, np.bool_)
+    H_l = np.empty((3, 3))
+    s.G[:] = 0.0
+    s.gamma[:] = 0.0
     for m in range(w.ids.shape[0]):
-        used[m] = False
-        h = w.host[m]
+        s.used[m] = False
+        h, W = w.host[m], s.W[m]
         if w.ids[m] < 0 or not w.ready[m] or (only_host >= 0 and h != only_host):
             continue
-        H_l[:] = 0.0
-        g_l[m] = 0.0
-        W[m] = 0.0
-        touched[:] = False
-        for t in range(h, n):
-            for c in range(2):
-                if not w.seen[m, t, c] or not residual(w, rig, m, t, c, q, u, y, r):
-                    continue
-                weight = huber_weight(r[0] * r[0] + r[1] * r[1], huber)
-                if not jacobian(w, rig, m, t, c, q, u, y, J_h, J_t, J_l):
-                    continue
-                counts[Event.REPROJECTION] += 1
-                for i in range(3):
-                    g_l[m, i] += weight * (J_l[0, i] * r[0] + J_l[1, i] * r[1])
-                    for j in range(3):
-                        H_l[i, j] += weight * (J_l[0, i] * J_l[0, j] + J_l[1, i] * J_l[1, j])
-                if t == h:
-                    continue  # the host's own pictures do not depend on its pose
-                touched[h] = touched[t] = True
-                _add_outer(H, 6 * h, 6 * h, J_h, J_h, weight)
-                _add_outer(H, 6 * t, 6 * t, J_t, J_t, weight)
-                _add_outer(H, 6 * h, 6 * t, J_h, J_t, weight)
-                _add_outer(H, 6 * t, 6 * h, J_t, J_h, weight)
-                for i in range(6):
-                    g[6 * h + i] += weight * (J_h[0, i] * r[0] + J_h[1, i] * r[1])
-                    g[6 * t + i] += weight * (J_t[0, i] * r[0] + J_t[1, i] * r[1])
-                    for j in range(3):
-                        W[m, h, i, j] += weight * (J_h[0, i] * J_l[0, j] + J_h[1, i] * J_l[1, j])
-                        W[m, t, i, j] += weight * (J_t[0, i] * J_l[0, j] + J_t[1, i] * J_l[1, j])
-        if not touched[h] and only_host >= 0:
+        k = _observe(w, rig, s, n, huber, m, H_l, counts)
+        if (k == 0 and only_host >= 0) or not invert3(H_l, lam, s.H_inv[m]):
             continue
-        if not invert3(H_l, lam, H_inv[m]):
-            _cancel(w, rig, m, n, huber, H, g, q, u, y, r, J_h, J_t, J_l)
-            continue
-        used[m] = True
+        s.used[m] = True
         counts[Event.LANDMARK_ELIMINATED] += 1
-        for a in range(h, n):
-            if not touched[a]:
-                continue
-            for i in range(6):
-                for j in range(3):
-                    K[i, j] = W[m, a, i, 0] * H_inv[m, 0, j] + W[m, a, i, 1] * H_inv[m, 1, j] + W[m, a, i, 2] * H_inv[m, 2, j]
-                g[6 * a + i] -= K[i, 0] * g_l[m, 0] + K[i, 1] * g_l[m, 1] + K[i, 2] * g_l[m, 2]
-            for b in range(h, n):
-                if touched[b]:
-                    counts[Event.SCHUR_BLOCK] += 1
-                    for i in range(6):
-                        for j in range(6):
-                            H[6 * a + i, 6 * b + j] -= K[i, 0] * W[m, b, j, 0] + K[i, 1] * W[m, b, j, 1] + K[i, 2] * W[m, b, j, 2]
+        W[:] = 0.0
+        _gather(s, h, k, W)
+        if k == 0:
+            continue
+        _eliminate(H, g, W, s.H_inv[m], s.g_l[m], 6 * h, 6 * h)
+        touched, last = 1, -1
+        for q in range(k):
+            t = s.target[q]
+            if t != last:  # the two cameras of a keyframe stand side by side
+                _turn(W, t, s.lin.Y[h, t])
+                _eliminate(H, g, W, s.H_inv[m], s.g_l[m], 6 * h, 6 * t)
+                touched, last = touched + 1, t
+        counts[Event.SCHUR_BLOCK] += touched * (touched + 1) // 2
+    _spread(s, n, H, g)
 
 
-@numba.njit(cache=True, nogil=True)
-def _cancel(w, rig, m, n, huber, H, g, q, u, y, r, J_h, J_t, J_l):
-    """Take a landmark that cannot be eliminated out of the pose system again."""
-    h = w.host[m]
-    for t in range(h + 1, n):
-        for c in range(2):
-            if not w.seen[m, t, c] or not residual(w, rig, m, t, c, q, u, y, r):
-                continue
-            weight = -huber_weight(r[0] * r[0] + r[1] * r[1], huber)
-            if not jacobian(w, rig, m, t, c, q, u, y, J_h, J_t, J_l):
-                continue
-            _add_outer(H, 6 * h, 6 * h, J_h, J_h, weight)
-            _add_outer(H, 6 * t, 6 * t, J_t, J_t, weight)
-            _add_outer(H, 6 * h, 6 * t, J_h, J_t, weight)
-            _add_outer(H, 6 * t, 6 * h, J_t, J_h, weight)
-            for i in range(6):
-                g[6 * h + i] += weight * (J_h[0, i] * r[0] + J_h[1, i] * r[1])
-                g[6 * t + i] += weight * (J_t[0, i] * r[0] + J_t[1, i] * r[1])
-
-
-@numba.njit(cache=True, nogil=True)
-def back_substitute(w, n, dx, H_inv, g_l, W, used, max_inverse_depth):
-    """Move the landmarks by their share of the step: dl = -H_ll^-1 (g_l + W^T dx), dx (n, 6) pose steps."""
-    s = np.empty(3)
+@njit
+def back_substitute(w, n, dx, s, max_inverse_depth):
+    """Move the landmarks by their share of the step: dl = -H_ll^-1 (g_l + W dx), dx (6 n,) pose steps."""
+    v = np.empty(3)
     for m in range(w.ids.shape[0]):
-        if not used[m]:
+        if not s.used[m]:
             continue
         for j in range(3):
-            s[j] = g_l[m, j]
-        for a in range(w.host[m], n):
-            for i in range(6):
-                for j in range(3):
-                    s[j] += W[m, a, i, j] * dx[a, i]
+            v[j] = s.g_l[m, j]
+            for i in range(6 * w.host[m], 6 * n):
+                v[j] += s.W[m, j, i] * dx[i]
         for i in range(3):
-            w.point[m, i] -= H_inv[m, i, 0] * s[0] + H_inv[m, i, 1] * s[1] + H_inv[m, i, 2] * s[2]
+            w.point[m, i] -= s.H_inv[m, i, 0] * v[0] + s.H_inv[m, i, 1] * v[1] + s.H_inv[m, i, 2] * v[2]
         w.point[m, 2] = min(max(w.point[m, 2], 1e-4), max_inverse_depth)
-
-
-@numba.njit(cache=True, nogil=True)
-def triangulate(w, rig, n, min_inverse_depth, max_inverse_depth, max_sigma):
-    """Find the inverse depth of new landmarks along their host ray by linear least squares over all other observations.
-
-    With y = a + rho b in a target camera, x y_z - y_x = 0 is linear in rho. Accepted where one pixel sigma moves rho by less than
-    max_sigma (1/m) and the depth is within limits; a negative or vanishing rho of a well-seen far point is set to the minimum.
-    """
-    q, u, a, b = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    ray, away = np.empty(3), np.empty(3)
-    for m in range(w.ids.shape[0]):
-        if w.ids[m] < 0 or w.ready[m]:
-            continue
-        h = w.host[m]
-        ray[0], ray[1], ray[2] = w.xy[m, h, 0, 0], w.xy[m, h, 0, 1], 0.0
-        num, den = 0.0, 0.0
-        for t in range(h, n):
-            for c in range(2):
-                if not w.seen[m, t, c] or (t == h and c == 0):
-                    continue
-                lever(rig.R_BC, rig.t_BC, w.R[h], w.p[h], w.p[t], ray, q)
-                view(rig.R_cam[c], rig.t_cam[c], w.R[t], 0.0, q, u, a)
-                away[0], away[1], away[2] = ray[0], ray[1], 1.0
-                lever(rig.R_BC, rig.t_BC, w.R[h], w.p[h], w.p[t], away, q)
-                view(rig.R_cam[c], rig.t_cam[c], w.R[t], 1.0, q, u, b)
-                for i in range(3):
-                    b[i] -= a[i]
-                s = rig.scale[c] / max(abs(a[2]), 1e-2)
-                for k in range(2):
-                    e0 = s * (w.xy[m, t, c, k] * a[2] - a[k])
-                    e1 = s * (w.xy[m, t, c, k] * b[2] - b[k])
-                    num -= e0 * e1
-                    den += e1 * e1
-        if den * max_sigma * max_sigma < 1.0:
-            continue
-        rho = num / den
-        if rho > max_inverse_depth or rho < -3.0 / math.sqrt(den):
-            continue
-        w.point[m, 0], w.point[m, 1], w.point[m, 2] = ray[0], ray[1], max(rho, min_inverse_depth)
-        w.ready[m] = True
-
-
-@numba.njit(cache=True, nogil=True)
-def gate(w, rig, n, limit, rejected):
-    """Reject observations whose whitened residual exceeds `limit`; a landmark that fails in its host or newest keyframe goes whole.
-
-    Fills rejected (m,) int64 with the ids of landmarks to be forgotten by the front end and returns how many.
-    """
-    q, u, y, r = np.empty(3), np.empty(3), np.empty(3), np.empty(2)
-    k = 0
-    for m in range(w.ids.shape[0]):
-        if w.ids[m] < 0 or not w.ready[m]:
-            continue
-        whole = False
-        left = 0
-        for t in range(w.host[m], n):
-            for c in range(2):
-                if not w.seen[m, t, c]:
-                    continue
-                good = residual(w, rig, m, t, c, q, u, y, r) and r[0] * r[0] + r[1] * r[1] <= limit * limit
-                if good:
-                    left += 1
-                else:
-                    w.seen[m, t, c] = False
-                    whole = whole or c == 0 and (t == w.host[m] or t == n - 1)
-        if whole or left < 2:
-            rejected[k] = w.ids[m]
-            k += 1
-            w.ids[m], w.ready[m] = -1, False
-    return k

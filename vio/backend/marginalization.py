@@ -8,7 +8,8 @@ import numba
 import numpy as np
 
 from vio.backend import landmarks
-from vio.backend.solver import Factors, Prior, Scratch, imu_normal, prior_offset
+from vio.backend.solver import Factors, Prior, imu_normal, prior_offset
+from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.events import Event
 from vio.lie import so3_log
@@ -37,7 +38,7 @@ def eliminate_leading(H, g, k):
 
 
 def marginalise(
-    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, scratch: Scratch, counts: np.ndarray
+    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, scratch: landmarks.Scratch, counts: np.ndarray
 ) -> Prior:
     """Prior over keyframes 1 .. n - 1 from every factor that touches keyframe 0; freezes their linearisation points.
 
@@ -48,8 +49,11 @@ def marginalise(
     size = 30 + 6 * (n - 2)
     H, g = np.zeros((size, size)), np.zeros(size)
     H_p, g_p = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
-    landmarks.linearise(w, rig, n, huber, 0.0, 0, H_p, g_p, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, counts)
-    _scatter(H, g, np.concatenate([_pose_rows(i) for i in range(n)]), H_p, g_p)
+    relate(w.R, w.p, rig, n, scratch.now)
+    relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
+    landmarks.linearise(w, rig, n, huber, 0.0, 0, H_p, g_p, scratch, counts)
+    lower = np.tril(H_p)
+    _scatter(H, g, np.concatenate([_pose_rows(i) for i in range(n)]), lower + np.tril(H_p, -1).T, g_p)
     _scatter(H, g, np.arange(30), *imu_normal(w, f, 0))
     in_prior = np.concatenate([np.arange(15), *(_pose_rows(i) for i in range(1, m))])
     _scatter(H, g, in_prior, prior.H, prior.b + prior.H @ prior_offset(w, m))

@@ -7,11 +7,11 @@ which is exact to second order where eq. 33 is exact to first.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.events import Event
-from vio.lie import right_jacobian, skew, so3_exp
+from vio.kernels import njit
+from vio.lie import apply, matmul, right_jacobian, skew, so3_exp
 
 GAP_NS = 25_000_000  # between samples further apart than this the measurement is a guess ...
 GAP_GYRO = 0.5  # rad/s ... with these errors (our choice: the spread of a hand-held or flying rig's motion over tens of ms)
@@ -40,43 +40,52 @@ def preintegrated(b_g: np.ndarray, b_a: np.ndarray) -> Preintegrated:
     return Preintegrated(np.zeros(1), np.eye(3), np.zeros(3), np.zeros(3), bias, np.zeros((9, 6)), np.zeros((9, 9)))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def integrate(pre, w, a, dt, gyro_var, accel_var, counts):
     """Add one step of dt seconds with constant measured w (3,) rad/s and a (3,) m/s^2; variances are densities squared."""
-    wc = w - pre.bias[:3]
-    ac = a - pre.bias[3:]
-    dR = pre.dR.copy()
-    half = dR @ so3_exp(wc * (0.5 * dt))
-    acc = half @ ac
-    step = so3_exp(wc * dt)
-    jr = right_jacobian(wc * dt)
-    # d(half a)/dtheta at the start of the step: half = dR exp(phi/2), perturbing dR on the right by e moves half by exp(phi/2)^T e
-    lever = -(dR @ skew(so3_exp(wc * (0.5 * dt)) @ ac))
-    F = np.eye(9)
-    F[0:3, 3:6] = 0.5 * dt * dt * lever
-    F[0:3, 6:9] = dt * np.eye(3)
-    F[3:6, 3:6] = step.T
-    F[6:9, 3:6] = dt * lever
-    G = np.zeros((9, 6))  # with respect to (w, a)
-    gyro_lever = -(half @ skew(ac)) @ right_jacobian(wc * (0.5 * dt)) * (0.5 * dt)
-    G[0:3, 0:3] = 0.5 * dt * dt * gyro_lever
-    G[3:6, 0:3] = jr * dt
-    G[6:9, 0:3] = dt * gyro_lever
-    G[0:3, 3:6] = 0.5 * dt * dt * half
-    G[6:9, 3:6] = dt * half
-    Q = np.zeros((6, 6))
+    wc, ac = w - pre.bias[:3], a - pre.bias[3:]
+    step, to_middle = so3_exp(wc * dt), so3_exp(wc * (0.5 * dt))
+    half = matmul(pre.dR, to_middle)
+    acc = apply(half, ac)
+    _propagate(pre, wc, ac, dt, step, to_middle, half, gyro_var / dt, accel_var / dt)
     for i in range(3):
-        Q[i, i], Q[3 + i, 3 + i] = gyro_var / dt, accel_var / dt
-    pre.covariance[:] = F @ pre.covariance @ F.T + G @ Q @ G.T  # eq. 63
-    pre.d_bias[:] = F @ pre.d_bias - G
-    pre.dp[:] = pre.dp + dt * pre.dv + 0.5 * dt * dt * acc
-    pre.dv[:] = pre.dv + dt * acc
-    pre.dR[:] = dR @ step
+        pre.dp[i] += dt * pre.dv[i] + 0.5 * dt * dt * acc[i]
+        pre.dv[i] += dt * acc[i]
+    pre.dR[:] = matmul(pre.dR, step)
     pre.dt[0] += dt
     counts[Event.IMU_SAMPLE] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
+def _propagate(pre, wc, ac, dt, step, to_middle, half, gyro_var, accel_var):
+    """Covariance and bias Jacobian of one step: P <- F P F^T + G Q G^T (eq. 63), D <- F D - G.
+
+    A turn e (right perturbation) of the attitude at the step's start moves its middle by to_middle^T e.
+    """
+    jr = right_jacobian(wc * dt)
+    lever = matmul(pre.dR, skew(apply(to_middle, ac)))
+    gyro_lever = matmul(matmul(half, skew(ac)), right_jacobian(wc * (0.5 * dt)))
+    F, G = np.eye(9), np.zeros((9, 6))  # G with respect to (w, a)
+    for i in range(3):
+        F[i, 6 + i] = dt
+        for j in range(3):
+            F[i, 3 + j], F[3 + i, 3 + j], F[6 + i, 3 + j] = -0.5 * dt * dt * lever[i, j], step[j, i], -dt * lever[i, j]
+            G[i, j], G[3 + i, j], G[6 + i, j] = -0.25 * dt**3 * gyro_lever[i, j], jr[i, j] * dt, -0.5 * dt * dt * gyro_lever[i, j]
+            G[i, 3 + j], G[6 + i, 3 + j] = 0.5 * dt * dt * half[i, j], dt * half[i, j]
+    FP, FD = matmul(F, pre.covariance), matmul(F, pre.d_bias)
+    for i in range(9):
+        for j in range(9):
+            total = 0.0
+            for k in range(9):
+                total += FP[i, k] * F[j, k]
+            for k in range(3):
+                total += gyro_var * G[i, k] * G[j, k] + accel_var * G[i, 3 + k] * G[j, 3 + k]
+            pre.covariance[i, j] = total
+        for j in range(6):
+            pre.d_bias[i, j] = FD[i, j] - G[i, j]
+
+
+@njit
 def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, counts):
     """Integrate the samples (t_ns (n,) int64, w_B, a_B (n, 3)) from begin_ns to end_ns with the trapezoid of each pair.
 
@@ -103,7 +112,7 @@ def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, c
         at = until
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _sample(t_ns, w_B, a_B, i, at):
     if at <= t_ns[i] or i + 1 >= t_ns.shape[0]:
         return w_B[i].copy(), a_B[i].copy()
@@ -111,33 +120,34 @@ def _sample(t_ns, w_B, a_B, i, at):
     return (1.0 - s) * w_B[i] + s * w_B[i + 1], (1.0 - s) * a_B[i] + s * a_B[i + 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def corrected(pre, b_g, b_a):
     """(dp, dR, dv) corrected to first order for biases other than the linearisation ones; eq. 44."""
     db = np.empty(6)
     db[:3], db[3:] = b_g - pre.bias[:3], b_a - pre.bias[3:]
-    d = pre.d_bias @ db
-    return pre.dp + d[:3], pre.dR @ so3_exp(d[3:6].copy()), pre.dv + d[6:]
+    d = apply(pre.d_bias, db)
+    return pre.dp + d[:3], matmul(pre.dR, so3_exp(d[3:6])), pre.dv + d[6:]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def predict(pre, R, p, v, b_g, b_a, g):
     """State (R, p, v) of B in W after the preintegrated motion from a state at its start; eq. 37 inverted."""
     dp, dR, dv = corrected(pre, b_g, b_a)
     dt = pre.dt[0]
-    return R @ dR, p + v * dt + 0.5 * g * dt * dt + R @ dp, v + g * dt + R @ dv
+    return matmul(R, dR), p + v * dt + 0.5 * g * dt * dt + apply(R, dp), v + g * dt + apply(R, dv)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def transition(pre, R):
     """Jacobian (15, 15) of the predicted state with respect to the start state, tangent order of `vio.types`."""
     F = np.eye(15)
     dt = pre.dt[0]
-    F[0:3, 3:6] = -(R @ skew(pre.dp))
-    F[0:3, 6:9] = dt * np.eye(3)
-    F[3:6, 3:6] = pre.dR.T
-    F[6:9, 3:6] = -(R @ skew(pre.dv))
-    F[0:3, 9:15] = R @ np.ascontiguousarray(pre.d_bias[0:3])
-    F[3:6, 9:15] = pre.d_bias[3:6]
-    F[6:9, 9:15] = R @ np.ascontiguousarray(pre.d_bias[6:9])
+    by_turn, by_turn_v = matmul(R, skew(pre.dp)), matmul(R, skew(pre.dv))
+    by_bias, by_bias_v = matmul(R, pre.d_bias[0:3]), matmul(R, pre.d_bias[6:9])
+    for i in range(3):
+        F[i, 6 + i] = dt
+        for j in range(3):
+            F[i, 3 + j], F[3 + i, 3 + j], F[6 + i, 3 + j] = -by_turn[i, j], pre.dR[j, i], -by_turn_v[i, j]
+        for j in range(6):
+            F[i, 9 + j], F[3 + i, 9 + j], F[6 + i, 9 + j] = by_bias[i, j], pre.d_bias[3 + i, j], by_bias_v[i, j]
     return F

@@ -1,15 +1,16 @@
 """Per-frame refinement: the newest frame's state from the inertial prediction and the landmarks that it sees, window held still."""
 
-import numba
 import numpy as np
 
 from vio.backend.landmarks import huber_weight
+from vio.backend.preintegration import transition
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.events import Event
-from vio.lie import orthonormalised, so3_exp
+from vio.kernels import njit
+from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def match(ids, map_ids, rows_out):
     """For each id (n,) its row in map_ids (m,), or -1."""
     for k in range(ids.shape[0]):
@@ -20,7 +21,7 @@ def match(ids, map_ids, rows_out):
                 break
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, counts):
     """Add the left reprojections of known points to the normal equations in (p, theta, v); returns how many took part."""
     used = 0
@@ -55,7 +56,7 @@ def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, count
     return used
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy, rows, points, huber, iterations, counts):
     """Refine (R, p, v) of the newest frame in place by Gauss-Newton: inertial factor from the last keyframe (held still) and the
     left reprojections xy (n, 2) of points (m, 3) in W named by rows (n,). Returns how many points took part."""
@@ -63,22 +64,21 @@ def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy,
     x = np.empty(9)
     for _ in range(iterations):
         r = imu_residual(pre, R0, p0, v0, bg, ba, R, p, v)
-        _, Jj = imu_jacobian(pre, R0, p0, v0, bg, ba, R, p, v)
-        J = np.ascontiguousarray(Jj[:, :9])
-        JtW = np.ascontiguousarray(J.T) @ information
-        H, g = JtW @ J, JtW @ r
+        _, J = imu_jacobian(pre, R0, p0, v0, bg, ba, R, p, v)
+        J = J[:, :9]
+        H, g = matmul_t(J, matmul(information, J)), apply_t(J, apply(information, r))
         used = _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, counts)
         if not _solve9(H, g, x):
             break
         p -= x[:3]
-        R[:] = orthonormalised(R @ so3_exp(-x[3:6]))
+        R[:] = orthonormalised(matmul(R, so3_exp(-x[3:6])))
         v -= x[6:]
         if x[0] ** 2 + x[1] ** 2 + x[2] ** 2 < 1e-12 and x[3] ** 2 + x[4] ** 2 + x[5] ** 2 < 1e-12:
             break
     return used
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _solve9(H, g, x):
     """Solve H x = g (9, 9) by Cholesky; False if not positive definite."""
     n = g.shape[0]
@@ -104,3 +104,33 @@ def _solve9(H, g, x):
             total -= H[k, i] * x[k]
         x[i] = total / H[i, i]
     return True
+
+
+@njit
+def inverse9(covariance):
+    """Information (9, 9) of a preintegration's covariance, with a floor that keeps it finite for very short spans."""
+    return np.linalg.inv(covariance + 1e-12 * np.eye(9))
+
+
+@njit
+def frame_information(pre, R0, given_pose):
+    """Information (9, 9) of the inertial prediction from a keyframe whose velocity and biases have the covariance given_pose (9, 9).
+
+    The keyframe's pose is held still because the landmarks, held still as well, move with it. R0 (3, 3): its attitude R_WB.
+    """
+    F = transition(pre, R0)[:9, 6:]
+    F[:3], F[6:] = matmul_t(R0, F[:3]), matmul_t(R0, F[6:])  # the residual is measured in the keyframe's B
+    return inverse9(matmul(matmul(F, given_pose), F.T) + pre.covariance)
+
+
+@njit
+def propagated(pre, R0, covariance, gyro_walk_var, accel_walk_var):
+    """Covariance (15, 15) of a frame: the keyframe's, carried along by the inertial motion (vision since then left out)."""
+    F = transition(pre, R0)
+    out = matmul(matmul(F, covariance), F.T)
+    lift = np.eye(9)
+    lift[:3, :3] = lift[6:, 6:] = R0
+    out[:9, :9] += matmul(matmul(lift, pre.covariance), lift.T)
+    for i in range(9, 15):
+        out[i, i] += pre.dt[0] * (gyro_walk_var if i < 12 else accel_walk_var)
+    return out

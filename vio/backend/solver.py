@@ -2,26 +2,19 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.backend import landmarks
+from vio.backend.landmarks import Scratch, new_scratch
 from vio.backend.linear_system import add_dense, factorise, layout, substitute
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual
+from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.config import BackEndConfig
 from vio.events import Event
-from vio.lie import orthonormalised, so3_exp, so3_log
-
-
-class Scratch(NamedTuple):
-    """Preallocated memory of the solver; the landmark part is indexed by landmark row."""
-
-    H_inv: np.ndarray
-    g_l: np.ndarray
-    W: np.ndarray
-    used: np.ndarray
+from vio.kernels import njit
+from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp, so3_log
 
 
 class Prior(NamedTuple):
@@ -51,11 +44,6 @@ class Factors(NamedTuple):
     walk: np.ndarray
 
 
-def new_scratch(keyframes: int, rows: int) -> Scratch:
-    """Allocate the solver's memory."""
-    return Scratch(np.zeros((rows, 3, 3)), np.zeros((rows, 3)), np.zeros((rows, keyframes, 6, 3)), np.zeros(rows, bool))
-
-
 def new_factors(keyframes: int) -> Factors:
     """Allocate the inertial factors of a window."""
     k = keyframes
@@ -63,35 +51,32 @@ def new_factors(keyframes: int) -> Factors:
     return Factors(*(np.zeros(s) for s in shapes))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def factor(f, i):
     """The preintegration between keyframes i and i + 1, sharing memory with `f`."""
     return Preintegrated(f.dt[i], f.dR[i], f.dv[i], f.dp[i], f.bias[i], f.d_bias[i], f.covariance[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def prior_offset(w, m):
     """Tangent (15 + 6 (m - 1),) from the linearisation points to the current estimates of the prior's m keyframes."""
     d = np.empty(15 + 6 * (m - 1))
     for i in range(m):
         at = 0 if i == 0 else 15 + 6 * (i - 1)
         d[at : at + 3] = w.p[i] - w.p_lin[i]
-        d[at + 3 : at + 6] = so3_log(np.ascontiguousarray(w.R_lin[i].T) @ w.R[i])
+        d[at + 3 : at + 6] = so3_log(matmul_t(w.R_lin[i], w.R[i]))
         if i == 0:
             d[6:9], d[9:12], d[12:15] = w.v[0] - w.v_lin[0], w.bg[0] - w.bg_lin[0], w.ba[0] - w.ba_lin[0]
     return d
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def imu_normal(w, f, i):
     """Normal equations H (30, 30), g (30,) of inertial factor i with its bias walk; the two states' tangents in order."""
-    pre = factor(f, i)
-    J = np.zeros((9, 30))
-    Ji, Jj = imu_jacobian(pre, w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i], w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1])
-    J[:, :15], J[:, 15:] = Ji, Jj
+    pre, J = factor(f, i), np.empty((9, 30))
+    J[:, :15], J[:, 15:] = imu_jacobian(pre, w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i], w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1])
     r = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
-    JtW = np.ascontiguousarray(J.T) @ f.information[i]
-    H, g = JtW @ J, JtW @ r
+    H, g = matmul_t(J, matmul(f.information[i], J)), apply_t(J, apply(f.information[i], r))
     for c in range(3):
         for k in range(2):
             a, b = 9 + 3 * k + c, 24 + 3 * k + c
@@ -106,33 +91,35 @@ def imu_normal(w, f, i):
     return H, g
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def imu_cost(w, f, i):
     """Half the whitened squared residual of inertial factor i and its bias walk."""
     r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
-    total = 0.5 * np.dot(r, f.information[i] @ r)
+    total = 0.5 * np.dot(r, apply(f.information[i], r))
     for c in range(3):
         total += 0.5 * f.walk[i, 0] * (w.bg[i + 1, c] - w.bg[i, c]) ** 2 + 0.5 * f.walk[i, 1] * (w.ba[i + 1, c] - w.ba[i, c]) ** 2
     return total
 
 
-@numba.njit(cache=True, nogil=True)
-def total_cost(w, rig, f, prior, m, n, huber):
-    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, robust reprojections."""
+@njit
+def total_cost(w, rig, f, prior, m, n, huber, scratch):
+    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, robust reprojections. Renews `scratch.now`."""
+    relate(w.R, w.p, rig, n, scratch.now)
     d = prior_offset(w, m)
-    total = 0.5 * np.dot(d, prior.H @ d) + np.dot(prior.b, d) + landmarks.cost(w, rig, n, huber)
+    total = 0.5 * np.dot(d, apply(prior.H, d)) + np.dot(prior.b, d) + landmarks.cost(w, rig, scratch.now, n, huber)
     for i in range(n - 1):
         total += imu_cost(w, f, i)
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, blocks, gradient, counts):
-    """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior."""
+    """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior. `scratch.now` is to be current."""
     blocks[:] = 0.0
     gradient[:] = 0.0
     H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
-    landmarks.linearise(w, rig, n, huber, lam, -1, H, g, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, counts)
+    relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
+    landmarks.linearise(w, rig, n, huber, lam, -1, H, g, scratch, counts)
     poses = np.empty(2 * n, np.int64)
     for i in range(n):
         poses[2 * i], poses[2 * i + 1] = position[i, 0], position[i, 1]
@@ -147,23 +134,23 @@ def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, blocks, g
     targets[:5] = position[0]
     for i in range(1, m):
         targets[3 + 2 * i], targets[4 + 2 * i] = position[i, 0], position[i, 1]
-    add_dense(blocks, gradient, slot, targets, prior.H, prior.b + prior.H @ prior_offset(w, m))
+    add_dense(blocks, gradient, slot, targets, prior.H, prior.b + apply(prior.H, prior_offset(w, m)))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def apply_step(w, n, position, x, dx):
-    """Move the states by the solution x (15 n,) of H x = -g and keep the pose steps in dx (n, 6)."""
+    """Move the states by the solution x (15 n,) of H x = -g and keep the pose steps in dx (6 n,)."""
     for i in range(n):
         a = 3 * position[i]
         w.p[i] += x[a[0] : a[0] + 3]
-        w.R[i] = orthonormalised(w.R[i] @ so3_exp(x[a[1] : a[1] + 3].copy()))
+        w.R[i] = orthonormalised(matmul(w.R[i], so3_exp(x[a[1] : a[1] + 3])))
         w.v[i] += x[a[2] : a[2] + 3]
         w.bg[i] += x[a[3] : a[3] + 3]
         w.ba[i] += x[a[4] : a[4] + 3]
-        dx[i, :3], dx[i, 3:] = x[a[0] : a[0] + 3], x[a[1] : a[1] + 3]
+        dx[6 * i : 6 * i + 3], dx[6 * i + 3 : 6 * i + 6] = x[a[0] : a[0] + 3], x[a[1] : a[1] + 3]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def raise_diagonal(blocks, slot, lam):
     """Levenberg's damping: multiply the diagonal of the compressed system by 1 + lam."""
     for k in range(slot.shape[0]):
@@ -180,6 +167,7 @@ class Solver:
     def __init__(self, keyframes: int, rows: int) -> None:
         """Allocate the scratch memory for windows of up to `keyframes` keyframes and `rows` landmarks."""
         self.scratch = new_scratch(keyframes, rows)
+        self._factor: np.ndarray | None = None  # of the last undamped system of `optimise`
 
     def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, lam: float, counts: np.ndarray):
         """Build and factorise the system; (blocks, gradient) or None if it is not positive definite."""
@@ -196,9 +184,9 @@ class Solver:
 
         A step that raises the cost is undone and retried with damping. Returns whether at least one system could be solved.
         """
-        at, scratch, dx = layout(n), self.scratch, np.empty((n, 6))
-        cost = total_cost(w, rig, f, prior, m, n, config.huber)
-        lam, solved = 0.0, False
+        at, scratch, dx = layout(n), self.scratch, np.empty(6 * n)
+        cost = total_cost(w, rig, f, prior, m, n, config.huber, scratch)
+        lam, solved, self._factor = 0.0, False, None
         for _ in range(config.iterations):
             relinearise(w, n)
             counts[Event.GAUSS_NEWTON_ITERATION] += 1
@@ -207,15 +195,18 @@ class Solver:
                 lam = max(10.0 * lam, 1e-6)
                 continue
             solved = True
+            if lam == 0.0:
+                self._factor = system[0]
             x = -system[1]
             substitute(system[0], at.slot, at.rows, at.row_begin, x, counts)
             keep = [a.copy() for a in (w.R, w.p, w.v, w.bg, w.ba, w.point)]
             apply_step(w, n, at.position, x, dx)
-            landmarks.back_substitute(w, n, dx, scratch.H_inv, scratch.g_l, scratch.W, scratch.used, 1.0 / config.min_depth)
-            after = total_cost(w, rig, f, prior, m, n, config.huber)
+            landmarks.back_substitute(w, n, dx, scratch, 1.0 / config.min_depth)
+            after = total_cost(w, rig, f, prior, m, n, config.huber, scratch)
             if not after <= cost * (1.0 + 1e-9) + 1e-12:  # also catches a cost that is not a number
                 for a, old in zip((w.R, w.p, w.v, w.bg, w.ba, w.point), keep, strict=True):
                     a[:] = old
+                relate(w.R, w.p, rig, n, scratch.now)
                 lam = max(10.0 * lam, 1e-4)
                 continue
             change, cost, lam = cost - after, after, 0.1 * lam if lam > 1e-6 else 0.0
@@ -226,15 +217,20 @@ class Solver:
     def newest_covariance(
         self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, counts: np.ndarray
     ) -> np.ndarray:
-        """Covariance (15, 15) of the newest keyframe: the columns of the inverse that belong to it; zeros if there is none."""
+        """Covariance (15, 15) of the newest keyframe: the columns of the inverse that belong to it; zeros if there is none.
+
+        Takes the factor of the last step of `optimise`, which is linearised one step earlier, unless that was damped.
+        """
         at, out = layout(n), np.zeros((15, 15))
-        system = self._factorised(w, rig, f, prior, m, n, huber, 0.0, counts)
-        if system is None:
-            return out
+        if self._factor is None:
+            system = self._factorised(w, rig, f, prior, m, n, huber, 0.0, counts)
+            if system is None:
+                return out
+            self._factor = system[0]
         own = (3 * at.position[n - 1][:, None] + np.arange(3)).ravel()
         for j in range(15):
             x = np.zeros(15 * n)
             x[own[j]] = 1.0
-            substitute(system[0], at.slot, at.rows, at.row_begin, x, counts)
+            substitute(self._factor, at.slot, at.rows, at.row_begin, x, counts)
             out[:, j] = x[own]
         return 0.5 * (out + out.T)

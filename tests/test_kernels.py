@@ -1,0 +1,56 @@
+"""The cache of compiled kernels: an update of a kernel reaches every kernel that calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vio import kernels
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _package(root: Path, step: int) -> None:
+    """A package with our compiler in which `caller.twice` calls `callee.once`, that adds `step`."""
+    (root / "vio").mkdir(exist_ok=True)
+    (root / "vio" / "__init__.py").write_text("")
+    (root / "vio" / "kernels.py").write_text((ROOT / "vio" / "kernels.py").read_text())
+    (root / "vio" / "callee.py").write_text(f"from vio.kernels import njit\n\n\n@njit\ndef once(x):\n    return x + {step}\n")
+    lines = "from vio.callee import once\nfrom vio.kernels import njit\n\n\n@njit\ndef twice(x):\n    return once(once(x))\n"
+    (root / "vio" / "caller.py").write_text(lines)
+
+
+def _twice(root: Path) -> tuple[int, int]:
+    """The caller's answer to 1 in a new process, and how many of its versions came from the cache."""
+    program = "from vio.caller import twice; print(twice(1), sum(twice.stats.cache_hits.values()))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, env={"PATH": "", "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True)
+    answer, hits = done.stdout.split()
+    return int(answer), int(hits)
+
+
+def test_a_cached_caller_is_compiled_again_when_its_callee_changes(tmp_path: Path) -> None:
+    """Oracle: arithmetic, in three processes: compiled, from the cache, and after an edit of the other file."""
+    _package(tmp_path, 1)
+    assert _twice(tmp_path) == (3, 0)
+    assert _twice(tmp_path) == (3, 1)
+    _package(tmp_path, 10)
+    assert _twice(tmp_path) == (21, 0)
+
+
+def test_the_stamp_of_a_file_covers_what_it_imports_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: files written by hand; `from package import module` counts as well as `from module import name`."""
+    monkeypatch.setattr(kernels, "_ROOT", tmp_path)
+    (tmp_path / "vio" / "inner").mkdir(parents=True)
+    files = {"a.py": "from vio import b\n", "b.py": "from vio.inner.c import x\n", "inner/__init__.py": "", "inner/c.py": "x = 1\n", "other.py": "y = 1\n"}
+
+    def stamp(changed: str = "") -> str:
+        for name, text in files.items():
+            (tmp_path / "vio" / name).write_text(text + ("# changed\n" if name == changed else ""))
+        kernels.source_stamp.cache_clear()
+        kernels._imported.cache_clear()
+        return kernels.source_stamp(tmp_path / "vio" / "a.py")
+
+    before = stamp()
+    assert stamp() == before == stamp("other.py")
+    assert len({before, *(stamp(name) for name in ("a.py", "b.py", "inner/c.py"))}) == 4
