@@ -132,6 +132,8 @@ class FrontEnd:
         residual, arrived = np.empty(len(uv), np.int32), np.empty_like(live.rays)
         rays.rotate(live.rays, self._rotation(R_C1C0), self._lens.fmt, rotated)
         rays.project(rotated + live.flow, self._lens.radial, self._lens.fmt, guess)
+        counts[Event.RAY_ROTATION] += len(uv)
+        counts[Event.RAY_PROJECTION] += len(uv)
         status = live.status = np.empty(len(uv), np.uint8)
         top = self._config.frontend.pyramid_levels - 1
         klt.track(self._previous, self._current, live.uv, guess, top, self._klt, uv, status, residual, counts)

@@ -18,6 +18,7 @@ from vio.fixed import narrow, round_divide, round_shift, saturate
 from vio.frontend.rays import rotate_point
 
 _RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
+_DEPTH_HYPOTHESIS, _DEPTH_TEST = int(Event.DEPTH_HYPOTHESIS), int(Event.DEPTH_TEST)
 _SEED_DISPLACEMENT = 1.0  # px a feature must have moved to enter a hypothesis: less is noise
 _SEED_DISPARITY = 3.0  # px of disparity a feature must have to enter a stereo hypothesis
 _LCG_MULTIPLIER, _LCG_INCREMENT, _LCG_BITS = 1664525, 1013904223, 32  # Numerical Recipes, 2nd edition, p. 284
@@ -263,8 +264,8 @@ def reject_by_depth(rays_0, depth_0, rays_1, depth_1, R_raw, ray_fmt, fmt, inlie
         tried += 1
         tx, ty, tz = _point_translation(points[i, 0], points[i, 1], points[i, 2], np.int64(rays_1[i, 0]), np.int64(rays_1[i, 1]), np.int64(depth_1[i]), fmt)
         support = _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, trial)
-        counts[_RANSAC_HYPOTHESIS] += 1
-        counts[_RANSAC_TEST] += n
+        counts[_DEPTH_HYPOTHESIS] += 1
+        counts[_DEPTH_TEST] += n
         if support > best:
             best = support
             inlier[:] = trial
