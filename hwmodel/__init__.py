@@ -1,1 +1,5 @@
-"""On-chip memory and energy model."""
+"""Hardware model of the odometry as a chip: memory map, work per event, technology, energy, area, timing, drone budget.
+
+Pure functions of (config, counts, technology): no pictures, no clock, replayable on a stored run. `memory.memory_map`,
+`work.work_per_event` and `energy.evaluate` are the way in. A kB is 1024 bytes.
+"""
