@@ -4,10 +4,10 @@ from vio.config import Config
 
 
 def float_bits(config: Config) -> int:
-    """Width of the back end's numbers: 64, 32, or mantissa plus 11 bits of exponent and a sign."""
+    """Width of the back end's numbers: 64, 32, or mantissa plus 11 bits of exponent and a sign (mN has N explicit bits)."""
     arithmetic = config.backend.arithmetic
-    if arithmetic.startswith("mantissa"):
-        return int(arithmetic.removeprefix("mantissa")) + 11
+    if arithmetic.startswith("m"):
+        return int(arithmetic.removeprefix("m")) + 12
     return {"float64": 64, "float32": 32}[arithmetic]
 
 

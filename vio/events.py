@@ -32,16 +32,16 @@ class Event(IntEnum):
     SUBSTITUTION_BLOCK = 19  # one 3x3 block times vector of the substitutions
     GAUSS_NEWTON_ITERATION = 20
     MARGINALIZATION = 21
-    # what the first list left out; new members go to the end, for the numbers are columns of stored runs
-    RAY_ROTATION = 22  # one ray turned by the gyro's rotation
-    RAY_PROJECTION = 23  # one ray distorted to a pixel
-    DEPTH_HYPOTHESIS = 24  # RANSAC between keyframes with stereo depth; the two above are those between frames
-    DEPTH_TEST = 25
-    CHOLESKY_COLUMN = 26  # one 3x3 diagonal block factorised
-    CHOLESKY_SOLVE = 27  # one 3x3 block below it solved against its triangle
     # frame store
     BLOCK_ENCODED = 22  # one 4x4 block of the frame store written, all 16 pixels compared and packed
     BLOCK_DECODED = 23  # one block read and unpacked for a template
+    # what the first list left out; new members go to the end, for the numbers are columns of stored runs
+    RAY_ROTATION = 24  # one ray turned by the gyro's rotation
+    RAY_PROJECTION = 25  # one ray distorted to a pixel
+    DEPTH_HYPOTHESIS = 26  # RANSAC between keyframes with stereo depth; the two above are those between frames
+    DEPTH_TEST = 27
+    CHOLESKY_COLUMN = 28  # one 3x3 diagonal block factorised
+    CHOLESKY_SOLVE = 29  # one 3x3 block below it solved against its triangle
 
 
 def new_counts() -> np.ndarray:
