@@ -53,3 +53,8 @@ def check_depths(buffers: tuple[Buffer, ...], high_water: dict[str, int]) -> Non
         buffer = find(buffers, name)
         if used > buffer.words:
             raise ConfigError(f"buffer '{name}' overflows: the run needs {used} words and it has {buffer.words} ({buffer.why})")
+
+
+def used_kilobytes(buffers: tuple[Buffer, ...], high_water: dict[str, int]) -> float:
+    """Size of the map if every buffer with a high-water mark were only as deep as that."""
+    return sum(min(b.words, high_water.get(b.name, b.words)) * b.bits / 8192 for b in buffers)

@@ -42,6 +42,7 @@ class Event(IntEnum):
     DEPTH_TEST = 27
     CHOLESKY_COLUMN = 28  # one 3x3 diagonal block factorised
     CHOLESKY_SOLVE = 29  # one 3x3 block below it solved against its triangle
+    SCHUR_ROW = 30  # one keyframe that an eliminated landmark ties to the others
 
 
 def new_counts() -> np.ndarray:

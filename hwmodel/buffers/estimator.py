@@ -62,17 +62,19 @@ def solver_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]
         words, why = 9 * (blocks.columns + 2 * blocks.below), "blocks that can be non-zero, both triangles"
     else:
         words, why = n * n, "backend.window + 1 states of 15, every element"
-    # the undone step keeps states and landmarks; both tenants come when the factor is not needed any more
-    scratch = max(_triangle(marginal_size(config.backend.window)), keyframes * _STATE + 3 * config.backend.max_landmarks)
-    extra = max(scratch - words, 0)
+    marginal = marginal_size(config.backend.window)
+    tenants = (_triangle(marginal) if savings.structured else marginal * marginal, keyframes * _STATE + 3 * config.backend.max_landmarks)
+    # both come when the factor is not needed any more
+    extra = max(max(tenants) - words, 0) if savings.shared else sum(tenants)
     prior, order = prior_size(config.backend.window), "triangle" if savings.structured else "square"
     out = [
         Buffer("solver", "linear_system", words, F, 2, why),
         Buffer("solver", "right_side", 2 * n, F, 2, "gradient, and the step it becomes"),
         Buffer("landmark elimination", "landmark_scratch", keyframes * 18 + 12, F, 2, "pose blocks, inverse and gradient of the landmark in work"),
+        Buffer("landmark elimination", "host_views", keyframes * (2 * 2 * 12 + 18 + 27), F, 2, "for one host, every keyframe that may see it: two views of two cameras, relation, pair block"),
         Buffer("marginalisation", "prior", (_triangle(prior) if savings.structured else prior * prior) + prior, F, 1, f"{order} and vector over a state and backend.window - 1 poses"),
         Buffer("refinement", "frame_landmarks", config.frontend.max_features, 3 * F, 1, "positions of the landmarks behind the live features"),
     ]
     if extra:
-        out.append(Buffer("solver", "shared_scratch", extra, F, 2, "what marginalisation and the undo copy need beyond the linear system"))
+        out.append(Buffer("shared scratch", "shared_scratch", extra, F, 2, "what marginalisation and the copy of an undone step need beyond the linear system"))
     return out

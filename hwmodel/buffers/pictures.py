@@ -72,7 +72,7 @@ def line_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
     ]
     if block_bits(config) and savings.frame_code:
         columns = sum(w for _, w in level_sizes(chip, config.frontend.pyramid_levels)) + sum(w for _, w in level_sizes(chip, right_levels(config)))
-        out.append(Buffer("frame store", "coder_rows", columns, (BLOCK - 1) * pixel, 2, "3 rows above the newest of every stored level, until a block is whole"))
+        out.append(Buffer("frame coder", "coder_rows", columns, (BLOCK - 1) * pixel, 2, "3 rows above the newest of every stored level, until a block is whole"))
     return out
 
 

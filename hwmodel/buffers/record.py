@@ -11,10 +11,11 @@ class Savings:
     sparse_tracks: bool = True  # tracks in two stages, features and observations, instead of a landmark x keyframe table
     structured: bool = True  # symmetric matrices as triangles
     unstructured: bool = True  # of the linear system only the blocks that can be non-zero, fill included
+    shared: bool = True  # marginalisation and the copy of an undone step live in the linear system's memory
 
 
 ALL = Savings()
-NONE = Savings(False, False, False, False)
+NONE = Savings(False, False, False, False, False)
 
 
 @dataclass(frozen=True)

@@ -272,6 +272,7 @@ def linearise(w, rig, n, huber, lam, only_host, H, g, s, counts):
                 _turn(W, t, s.lin.Y[h, t])
                 _eliminate(H, g, W, s.H_inv[m], s.g_l[m], 6 * h, 6 * t)
                 touched, last = touched + 1, t
+        counts[Event.SCHUR_ROW] += touched
         counts[Event.SCHUR_BLOCK] += touched * (touched + 1) // 2
     _spread(s, n, H, g)
 

@@ -1,0 +1,72 @@
+"""Operations and accesses of the streaming front end, per event: pyramid, detector, frame coder."""
+
+from hwmodel.buffers.pictures import BLOCK, block_bits, column_bits
+from hwmodel.operations import Work
+from hwmodel.widths import index_bits
+from vio.config import Config
+
+_ROOT_STEPS = 16  # digits of the square root of 32 bits
+
+
+def pyramid_pixel(config: Config) -> Work:
+    """1 4 6 4 1 down two columns, then along the row; multiples of two are wires, 6 x is one addition. Four pixels stream in per pixel out."""
+    pixel = config.precision.pixel.bits
+    work = Work().add(pixel + 4, 2 * 5).add(pixel + 8, 6)
+    return work.read("pyramid_lines_left", 4).write("pyramid_lines_left", 4)
+
+
+def corner_pixel(config: Config) -> Work:
+    """Sobel, three products into and out of the column sums, the row sums' newest and oldest column, the score, the peak test."""
+    p = config.precision
+    pixel, g, column = p.pixel.bits, p.corner_gradient, column_bits(config)
+    total = column + index_bits(config.frontend.corner_window)
+    area_log2 = (config.frontend.corner_window**2 - 1).bit_length()
+    work = Work().add(pixel + 3, 8).register(pixel + 3, 3 - g.frac_bits, 2)
+    work.mul(g.bits, g.bits, 6).add(column, 6).add(total, 6)
+    work.register(total, 2 * g.frac_bits + area_log2 - p.corner_sum.frac_bits, 3)
+    work.plus(_score(config)).compare(p.corner_score.bits, 8)
+    for buffer in ("corner_lines", "gradient_rows", "column_sums", "score_lines"):
+        work.read(buffer).write(buffer)
+    return work.read("row_mask")
+
+
+def _score(config: Config) -> Work:
+    """Score of one structure tensor in registers of `corner_sum`; a 16-step square root for Shi and Tomasi."""
+    total, score = config.precision.corner_sum.bits, config.precision.corner_score.bits
+    if config.frontend.corner == "harris":
+        return Work().add(total + 1).mul(total, total, 3).add(2 * total, 2).register(2 * total, 0).plus(Work().compare(score))
+    root = Work().add(2 * total, 2 * _ROOT_STEPS).compare(2 * total, _ROOT_STEPS).add(2 * total, _ROOT_STEPS)
+    work = Work().add(total + 1, 2).mul(total, total, 2).add(2 * total).plus(root).add(total + 2)
+    return work.register(total + 2, 0).compare(score)
+
+
+def feature_detected(config: Config) -> Work:
+    """An accepted corner against the candidates in the squares around it, and its cell's count."""
+    frontend, position = config.frontend, config.precision.position.bits
+    block = max(2, 7 * frontend.min_distance // 10)
+    near = (2 * -(-frontend.min_distance // block) + 1) ** 2
+    work = Work().add(position, 2 * near).mul(position, position, 2 * near).add(2 * position, near).compare(2 * position, near)
+    work.add(index_bits(frontend.max_features + 1)).compare(index_bits(frontend.max_features + 1))
+    return work.read("candidates", near + 1).write("candidates", near).write("feature_table")
+
+
+def block_encoded(config: Config) -> Work:
+    """One 4x4 block: darkest and brightest by two chains of comparisons, both quantised, then a pixel against each threshold.
+
+    The stored range is the brightest level minus the stored darkest one; thresholds are darkest + range / 2 (one bit a pixel) or
+    + range / 6, 3 / 6, 5 / 6 (two bits), as shifts and additions of the range.
+    """
+    p = config.precision
+    if not block_bits(config):
+        return Work()
+    pixels, pixel = BLOCK * BLOCK, p.pixel.bits
+    thresholds = {"block1": 1, "block2": 3}[config.frontend.frame_store]
+    work = Work().compare(pixel, 2 * (pixels - 1)).register(pixel, -p.store_level.frac_bits).add(pixel).register(pixel, -p.store_range.frac_bits)
+    work.add(pixel, thresholds).compare(pixel, thresholds * pixels)
+    return work.read("coder_rows", BLOCK).write("coder_rows", BLOCK * (BLOCK - 1)).write("left_now")
+
+
+def block_decoded(config: Config) -> Work:
+    """One block read: its levels are formed once, the pixels select among them."""
+    levels = {"raw": 0, "block1": 1, "block2": 3}[config.frontend.frame_store]
+    return Work().add(config.precision.pixel.bits, levels).read("left_before") if levels else Work()
