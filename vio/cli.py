@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vio.commands.budget import budget
+from vio.commands.chip import chip
 from vio.commands.convert import convert
 from vio.commands.corrupt import corrupt
 from vio.commands.fetch import fetch
@@ -36,7 +38,7 @@ def _main(
     pass
 
 
-for _command in (run, convert, corrupt, fetch, sweep):
+for _command in (run, convert, corrupt, fetch, sweep, chip, budget):
     app.command()(_command)
 app.command("list")(list_sequences)
 
