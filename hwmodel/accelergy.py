@@ -34,7 +34,7 @@ def _node(name: str, kind: str, attributes: dict[str, Any]) -> dict[str, Any]:
 def documents(config: Config, counts: Counts, technology: Technology, chip: Chip, fps: float) -> dict[str, dict[str, Any]]:
     """File name -> document, for all frames of the flight: architecture.yaml, action_counts.yaml, ERT.yaml."""
     buffers, work = memory_map(config, chip), frame_work(config, counts, chip)
-    prices, frames = Prices(buffers, technology), counts.frames
+    prices, frames = Prices(buffers, technology, chip), counts.frames
     memories = [_node(b.name, "SRAM" if b.words > 32 else "regfile", {"width": b.bits, "depth": b.words, "n_banks": b.banks, "n_ports": b.ports}) for b in buffers]
     architecture: list[dict[str, Any]] = [{"name": "memories", "local": memories}]
     actions: list[dict[str, Any]] = [{"name": "memories", "local": _access_counts(work, frames)}]

@@ -13,6 +13,7 @@ from vio.events import Event
 _GATES_PER_ADDER_BIT = 9  # full adder and its share of carry logic, NAND2 equivalents
 _GATES_PER_PRODUCT_BIT = 8  # AND and full adder of one partial-product bit
 _GATES_PER_REGISTER_BIT = 7  # scan flip-flop
+_TWICE = ("pyramid", "frame store")
 _FLOAT_ADDER = 90  # gates per mantissa bit: alignment, addition, leading-zero count, normalisation
 
 
@@ -47,13 +48,14 @@ def _cycles_per_event(config: Config, chip: Chip) -> dict[Event, float]:
 
 
 def kilogates_by_module(config: Config, chip: Chip) -> dict[str, float]:
-    """Gates in thousands, overhead included. Two cameras: the streaming modules and the coder stand twice."""
-    work, out = work_per_event(config), {}
-    twice = (Event.PYRAMID_PIXEL, Event.BLOCK_ENCODED)
+    """Gates in thousands, overhead included. Two cameras: pyramid and coder stand twice."""
+    work, operators = work_per_event(config), {}
     for event, cycles in _cycles_per_event(config, chip).items():
-        gates = sum(n / cycles * _gates_of(op.kind, op.bits, op.by) for op, n in work[event].ops.items() if not op.kind.startswith("f"))
-        module = module_of(event)
-        out[module] = out.get(module, 0.0) + gates * (2 if event in twice else 1)
+        mine = operators.setdefault(module_of(event), {})
+        for op, n in work[event].ops.items():
+            if not op.kind.startswith("f"):  # events of one module take turns on the same operators
+                mine[op] = max(mine.get(op, 0.0), n / cycles)
+    out = {module: sum(n * _gates_of(*op) for op, n in ops.items()) * (2 if module in _TWICE else 1) for module, ops in operators.items()}
     tracker = tracker_widths(config)
     window = config.frontend.klt_window
     register_files = window * window * (tracker.template + 2 * tracker.gradient) + (window + 3) ** 2 * tracker.pixel
@@ -61,7 +63,7 @@ def kilogates_by_module(config: Config, chip: Chip) -> dict[str, float]:
     bits = float_bits(config)
     out["back end lanes"] = chip.multipliers * float_lane_gates(bits)
     out["inertial lanes"] = chip.imu_multipliers * float_lane_gates(bits)
-    out["dividers"] = 2 * (2 * _GATES_PER_ADDER_BIT + 3 * _GATES_PER_REGISTER_BIT) * mantissa(bits)
+    out["dividers"] = (chip.dividers + 1) * (2 * _GATES_PER_ADDER_BIT + 3 * _GATES_PER_REGISTER_BIT) * mantissa(bits)
     return {module: gates * chip.gate_overhead * 1e-3 for module, gates in out.items()}
 
 

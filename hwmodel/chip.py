@@ -31,10 +31,12 @@ class Chip:
     scalar_cycles: int  # one ray, test or other small item of the front end
     multipliers: int  # floating-point multiply-add lanes of the back end
     imu_multipliers: int  # those of the inertial front end
+    dividers: int  # floating-point dividers of the back end; the inertial front end has one of its own
     divider_cycles: int  # one floating-point division or root
     lane_utilisation: float  # share of the cycles in which a lane has work
-    parallel: bool  # streaming, tracking and back end work at the same time, on successive frames
-    control_overhead: float  # energy of clock tree, control and pipeline over that of the arithmetic they serve
+    parallel: bool  # the tracker follows one frame while the next streams in; back end and refinement always have lanes of their own
+    arithmetic_scale: float  # energy of our operators over the middle between the operation tables
+    control_overhead: float  # energy of clock tree and control over that of arithmetic and registers
     gate_overhead: float  # gates over those of the counted operators
     notes: dict[str, tuple[str, str]]
 

@@ -8,8 +8,9 @@ from hwmodel.counts import Counts, check
 from hwmodel.memory import find, memory_map
 from hwmodel.operations import Op, Work
 from hwmodel.tables import NOTHING, Band
-from hwmodel.technology import SramCost, Technology, gate_leakage, op_energy, register_energy, sram
+from hwmodel.technology import SramCost, Technology, gate_leakage, op_energy, register_energy, sram, wire_energy
 from hwmodel.traffic import refined, replayed, store_read, store_written
+from hwmodel.widths import index_bits
 from hwmodel.work import MODULES, module_of, work_per_event
 from vio.config import Config, ConfigError
 from vio.events import Event
@@ -84,15 +85,15 @@ def frame_work(config: Config, counts: Counts, chip: Chip, savings: Savings = AL
 class Prices:
     """Energy of operations and accesses for one memory map and technology."""
 
-    def __init__(self, buffers: tuple[Buffer, ...], technology: Technology) -> None:
+    def __init__(self, buffers: tuple[Buffer, ...], technology: Technology, chip: Chip) -> None:
         """Price every buffer's bank once."""
-        self._technology, self._buffers = technology, buffers
+        self._technology, self._buffers, self._scale = technology, buffers, chip.arithmetic_scale
         self._register = register_energy(technology)
         self._macros = {b.name: macro(b, technology) for b in buffers}
 
     def arithmetic(self, op: Op) -> Band:
         """pJ of one operation."""
-        return op_energy(op, self._technology)
+        return op_energy(op, self._technology).times(self._scale)
 
     def registers(self, op: Op) -> Band:
         """pJ of the pipeline register that takes an operation's result."""
@@ -104,12 +105,18 @@ class Prices:
         buffer = find(self._buffers, name)
         if buffer.words <= _REGISTER_WORDS:
             return self._register.times(buffer.bits)
-        return self._macros[name].read if what == "read" else self._macros[name].write
+        cost = self._macros[name]
+        return cost.read if what == "read" else cost.write
 
 
 def macro(buffer: Buffer, technology: Technology) -> SramCost:
-    """Cost of one bank of a buffer."""
-    return sram(-(-buffer.words // buffer.banks), buffer.bits, buffer.ports, technology)
+    """Cost of one bank of a buffer; an access to one of several banks also pays the wires to it."""
+    cost = sram(-(-buffer.words // buffer.banks), buffer.bits, buffer.ports, technology)
+    if buffer.banks == 1:
+        return cost
+    wires = wire_energy(buffer.bits + index_bits(buffer.words), cost.area.nominal * buffer.banks, technology)
+    wire = Band(wires, wires, wires)
+    return cost._replace(read=cost.read + wire, write=cost.write + wire)
 
 
 def module_energy(work: Work, prices: Prices, chip: Chip) -> dict[str, Band]:
@@ -145,7 +152,7 @@ def evaluate(config: Config, counts: Counts, technology: Technology, chip: Chip 
         raise ConfigError(f"a frame rate of {fps:g} fps makes no sense; give a positive number")
     check(counts, config, chip)
     buffers = memory_map(config, chip, savings)
-    prices, energy = Prices(buffers, technology), {}
+    prices, energy = Prices(buffers, technology, chip), {}
     for module, work in frame_work(config, counts, chip, savings).items():
         for kind, band in module_energy(work, prices, chip).items():
             energy[module, kind] = band

@@ -53,7 +53,7 @@ def _buffer(buffer: Buffer, config: Config, counts: Counts, technology: Technolo
 
 
 def _module(name: str, config: Config, counts: Counts, technology: Technology, chip: Chip) -> list[str]:
-    work, prices = frame_work(config, counts, chip)[name], Prices(memory_map(config, chip), technology)
+    work, prices = frame_work(config, counts, chip)[name], Prices(memory_map(config, chip), technology, chip)
     lines = [f"{name}, one average frame at {technology.vdd:.2f} V"]
     for event, unit in work_per_event(config).items():
         if module_of(event) == name and event is not Event.KEYFRAME:

@@ -36,6 +36,7 @@ class Technology:
     two_port_energy: float
     pad_ring_mm: float  # width of the I/O ring
     gate_leak_nW: float  # per gate at 65 nm and 1.0 V
+    wire_pF_mm: float  # capacitance of a global wire
     source: str
 
 
@@ -196,6 +197,14 @@ def sram(words: int, bits: int, ports: int, technology: Technology) -> SramCost:
 
 def _spread(value: float, factor: float) -> Band:
     return Band(value / factor, value, value * factor)
+
+
+def wire_energy(bits: int, area_mm2: float, technology: Technology) -> float:
+    """Energy in pJ to bring a word of random bits from the middle of a square block of that area to one of its macros.
+
+    The mean Manhattan distance is half the side; a wire rises in one of four transfers.
+    """
+    return 0.25 * bits * technology.wire_pF_mm * technology.vdd**2 * 0.5 * area_mm2**0.5
 
 
 def gate_area(technology: Technology) -> float:

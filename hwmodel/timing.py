@@ -32,11 +32,15 @@ class Timing:
     parallel: bool
 
     @property
+    def sparse(self) -> float:
+        """Cycles of the sparse front end in an average frame."""
+        return self.track + self.keyframe_share * self.keyframe_front_end
+
+    @property
     def frame(self) -> float:
-        """Cycles between two frames at the highest rate: stages overlap if the chip is parallel, else they follow one another."""
-        sparse_part = self.track + self.refine + self.keyframe_share * self.keyframe_front_end
-        stages = (self.stream, sparse_part, self.keyframe_share * self.back_end)
-        return max(stages) if self.parallel else sum(stages)
+        """Cycles between two frames at the highest rate; streaming and tracking overlap if the chip is parallel, else follow one another."""
+        front = max(self.stream, self.sparse) if self.parallel else self.stream + self.sparse
+        return max(front, self.refine + self.keyframe_share * self.back_end)
 
     @property
     def latency(self) -> float:
@@ -46,20 +50,20 @@ class Timing:
     def utilisation(self, clock_MHz: float, fps: float) -> dict[str, float]:
         """Share of the cycles in which each stage works at a frame rate."""
         available = clock_MHz * 1e6 / fps
-        sparse_part = self.track + self.refine + self.keyframe_share * self.keyframe_front_end
-        return {"stream": self.stream / available, "sparse front end": sparse_part / available, "back end": self.keyframe_share * self.back_end / available}
+        estimator = self.refine + self.keyframe_share * self.back_end
+        return {"stream": self.stream / available, "sparse front end": self.sparse / available, "back end": estimator / available}
 
 
-def float_cycles(work: Work, lanes: int, chip: Chip) -> float:
-    """Cycles of floating-point work on multiply-add lanes with one divider beside them; the longer of the two counts."""
+def float_cycles(work: Work, lanes: int, dividers: int, chip: Chip) -> float:
+    """Cycles of floating-point work on multiply-add lanes with dividers beside them; the longer of the two counts."""
     multiply = max(work.of(("fmul",)), work.of(("fadd",)))
-    return max(multiply / (lanes * chip.lane_utilisation), work.of(("fdiv",)) * chip.divider_cycles)
+    return max(multiply / (lanes * chip.lane_utilisation), work.of(("fdiv",)) * chip.divider_cycles / dividers)
 
 
 def factorisation_cycles(shape: Structure, chip: Chip) -> float:
     """Cycles of one factorisation with its two substitutions in 3x3 blocks: one block product takes 27 lane cycles."""
     products = 27 * (shape.updates + shape.below) + 14 * shape.columns + 9 * 2 * (shape.below + shape.columns)
-    return products / (chip.multipliers * chip.lane_utilisation) + 6 * chip.divider_cycles * shape.columns
+    return max(products / (chip.multipliers * chip.lane_utilisation), 6 * chip.divider_cycles * shape.columns / chip.dividers)
 
 
 def solver_speedup(window: int, chip: Chip) -> float:
@@ -87,9 +91,9 @@ def timing(config: Config, counts: Counts, chip: Chip) -> Timing:
     return Timing(
         stream=chip.image_width * chip.image_height / chip.pixels_per_cycle, track=track,
         keyframe_front_end=float(front) / keyframes,
-        back_end=float_cycles(back, chip.multipliers, chip) / keyframes,
-        refine=float_cycles(per_frame, chip.multipliers, chip) / frames,
-        imu=float_cycles(work[Event.IMU_SAMPLE], chip.imu_multipliers, chip), keyframe_share=counts.keyframes / frames, parallel=chip.parallel,
+        back_end=float_cycles(back, chip.multipliers, chip.dividers, chip) / keyframes,
+        refine=float_cycles(per_frame, chip.multipliers, chip.dividers, chip) / frames,
+        imu=float_cycles(work[Event.IMU_SAMPLE], chip.imu_multipliers, 1, chip), keyframe_share=counts.keyframes / frames, parallel=chip.parallel,
     )
 
 

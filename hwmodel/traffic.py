@@ -25,6 +25,9 @@ def store_written(config: Config, chip: Chip, savings: Savings, counts: Counts) 
         if savings.frame_code and block_bits(config):
             blocks = sum(-(-h // BLOCK) * -(-w // BLOCK) for h, w in sizes)
             work.plus(pictures.block_encoded(config), blocks * pictures_)
+            h, w = sizes[-1]  # the coarsest level passes through rows of its own
+            own = (BLOCK - 1) * -(-h // BLOCK) * -(-w // BLOCK) * pictures_
+            work.read("coder_rows_left", own).write("coder_rows_left", own)
         else:
             per_word = chip.frame_word_bits // config.precision.pixel.bits
             work.write("left_now", sum(h * w for h, w in sizes) / per_word * pictures_)

@@ -71,8 +71,9 @@ def line_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
         Buffer("detector", "candidates", blocks, p.corner_score.bits + index_bits(chip.image_height * width), 1, f"one per {block}x{block} square"),
     ]
     if block_bits(config) and savings.frame_code:
-        columns = sum(w for _, w in level_sizes(chip, config.frontend.pyramid_levels)) + sum(w for _, w in level_sizes(chip, right_levels(config)))
-        out.append(Buffer("frame coder", "coder_rows", columns, (BLOCK - 1) * pixel, 2, "3 rows above the newest of every stored level, until a block is whole"))
+        for side, levels in (("left", config.frontend.pyramid_levels), ("right", right_levels(config))):
+            row = -(-level_sizes(chip, levels)[-1][1] // BLOCK)
+            out.append(Buffer("frame coder", f"coder_rows_{side}", (BLOCK - 1) * row, BLOCK * pixel, 2, "3 rows of the coarsest level; the pyramid's own rows serve the others"))
     return out
 
 

@@ -63,7 +63,7 @@ def block_encoded(config: Config) -> Work:
     thresholds = {"block1": 1, "block2": 3}[config.frontend.frame_store]
     work = Work().compare(pixel, 2 * (pixels - 1)).register(pixel, -p.store_level.frac_bits).add(pixel).register(pixel, -p.store_range.frac_bits)
     work.add(pixel, thresholds).compare(pixel, thresholds * pixels)
-    return work.read("coder_rows", BLOCK).write("coder_rows", BLOCK * (BLOCK - 1)).write("left_now")
+    return work.write("left_now")
 
 
 def block_decoded(config: Config) -> Work:
