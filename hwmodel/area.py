@@ -5,7 +5,7 @@ from hwmodel.chip import Chip
 from hwmodel.memory import memory_map
 from hwmodel.tables import NOTHING, Band
 from hwmodel.technology import Technology, gate_area, mantissa, sram
-from hwmodel.widths import float_bits, tracker_widths
+from hwmodel.widths import FLOAT, tracker_widths
 from hwmodel.work import module_of, work_per_event
 from vio.config import Config
 from vio.events import Event
@@ -60,7 +60,7 @@ def kilogates_by_module(config: Config, chip: Chip) -> dict[str, float]:
     window = config.frontend.klt_window
     register_files = window * window * (tracker.template + 2 * tracker.gradient) + (window + 3) ** 2 * tracker.pixel
     out["tracker"] += _GATES_PER_REGISTER_BIT * register_files
-    bits = float_bits(config)
+    bits = FLOAT  # linearisation stays in full precision, whatever the solver's
     out["back end lanes"] = chip.multipliers * float_lane_gates(bits)
     out["inertial lanes"] = chip.imu_multipliers * float_lane_gates(bits)
     out["dividers"] = (chip.dividers + 1) * (2 * _GATES_PER_ADDER_BIT + 3 * _GATES_PER_REGISTER_BIT) * mantissa(bits)

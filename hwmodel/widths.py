@@ -5,8 +5,11 @@ from typing import NamedTuple
 from vio.config import Config
 
 
-def float_bits(config: Config) -> int:
-    """Width of the back end's numbers: 64, 32, or mantissa plus 11 bits of exponent and a sign (mN has N explicit bits)."""
+FLOAT = 64  # bits of every floating-point number outside the linear solver
+
+
+def solver_bits(config: Config) -> int:
+    """Width of the linear solver's numbers: 64, 32, or N explicit mantissa bits, 11 of exponent and a sign for mN."""
     arithmetic = config.backend.arithmetic
     if arithmetic.startswith("m"):
         return int(arithmetic.removeprefix("m")) + 12

@@ -92,6 +92,8 @@ def summary(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append((f"  {stage}", f"{ms['p50']:.2f} ms median, {ms['p99']:.2f} ms 99th percentile"))
     if metrics["peak_rss_mb"] is not None:
         lines.append(("peak memory", f"{metrics['peak_rss_mb']:.0f} MB"))
+    if "chip" in metrics:
+        lines.append(("on a chip", _chip(metrics["chip"])))
     lines.append(("health", _health(metrics["health"])))
     return lines
 
@@ -102,6 +104,13 @@ def _accuracy(metrics: dict[str, Any]) -> str:
         return "no ground truth to compare with" if metrics["path_m"] is None else "cannot be aligned with the ground truth"
     percent = "" if metrics["ate_percent"] is None else f" = {metrics['ate_percent']:.3f} % of {metrics['path_m']:.2f} m"
     return f"{metrics['ate_rmse_m']:.4f} m{percent}"
+
+
+def _chip(chip: dict[str, Any]) -> str:
+    """Power, energy and memory in the 65 nm chip model, nominal, with the power's band."""
+    low, nominal, high = chip["power_mW"]
+    memory = f"{chip['memory_used_kB']:.0f} of {chip['memory_kB']:.0f} kB"
+    return f"{nominal:.2f} mW ({low:.2f} to {high:.2f}) at {chip['fps']:.0f} fps, {chip['energy_per_frame_uJ'][1]:.0f} uJ a frame, {memory}"
 
 
 def _health(health: dict[str, Any]) -> str:

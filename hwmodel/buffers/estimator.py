@@ -1,9 +1,9 @@
-"""Buffers of the inertial front end and of the back end, in words of the back end's arithmetic."""
+"""Buffers of the inertial front end and of the back end: doubles, but for the linear solver, whose words are those of `backend.arithmetic`."""
 
 from hwmodel.buffers.record import Buffer, Savings
 from hwmodel.chip import Chip
 from hwmodel.structure import dense, marginal_size, prior_size, sparse
-from hwmodel.widths import float_bits, index_bits
+from hwmodel.widths import FLOAT, index_bits, solver_bits
 from vio.config import Config
 
 _STATE = 21  # R (9), p, v, b_g, b_a
@@ -17,7 +17,7 @@ def _triangle(n: int) -> int:
 
 def inertial_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
     """Samples, the running preintegration, and the inertial factors of the window."""
-    F, sym = float_bits(config), _triangle(9) if savings.structured else 81
+    F, sym = FLOAT, _triangle(9) if savings.structured else 81
     # dt, dR, dv, dp, biases, walk; the attitude does not depend on the accelerometer's bias
     motion, d_bias = 1 + 9 + 3 + 3 + 6 + 2, 45 if savings.structured else 54
     return [
@@ -29,7 +29,7 @@ def inertial_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffe
 
 def graph_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
     """Horizon states and what was seen from them."""
-    F, keyframes, landmarks = float_bits(config), config.backend.window + 1, config.backend.max_landmarks
+    F, keyframes, landmarks = FLOAT, config.backend.window + 1, config.backend.max_landmarks
     seen = 4 * F + 2  # left and right ray, and whether each was seen
     row = _ID + index_bits(keyframes) + 1 + 3 * F
     states = Buffer("horizon", "states", 2 * keyframes * _STATE, F, 2, "estimates and linearisation points of backend.window + 1 keyframes")
@@ -50,7 +50,7 @@ def graph_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
 
 def solver_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
     """The linear system, factorised in place; it is also the scratch of marginalisation and of a step that may be undone."""
-    F, keyframes = float_bits(config), config.backend.window + 1
+    F, S, keyframes = FLOAT, solver_bits(config), config.backend.window + 1
     n = 15 * keyframes
     if savings.structured and savings.unstructured:
         blocks = sparse(keyframes)
@@ -64,12 +64,12 @@ def solver_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]
         words, why = n * n, "backend.window + 1 states of 15, every element"
     marginal = marginal_size(config.backend.window)
     tenants = (_triangle(marginal) if savings.structured else marginal * marginal, keyframes * _STATE + 3 * config.backend.max_landmarks)
-    # both come when the factor is not needed any more
-    extra = max(max(tenants) - words, 0) if savings.shared else sum(tenants)
+    # both come when the factor is not needed any more; they stay in full precision
+    extra = max(max(tenants) - words * S // F, 0) if savings.shared else sum(tenants)
     prior, order = prior_size(config.backend.window), "triangle" if savings.structured else "square"
     out = [
-        Buffer("solver", "linear_system", words, F, 2, why),
-        Buffer("solver", "right_side", 2 * n, F, 2, "gradient, and the step it becomes"),
+        Buffer("solver", "linear_system", words, S, 2, why),
+        Buffer("solver", "right_side", 2 * n, S, 2, "gradient, and the step it becomes"),
         Buffer("landmark elimination", "landmark_scratch", keyframes * 18 + 12, F, 2, "pose blocks, inverse and gradient of the landmark in work"),
         Buffer("landmark elimination", "host_views", keyframes * (2 * 2 * 12 + 18 + 27), F, 2, "for one host, every keyframe that may see it: two views of two cameras, relation, pair block"),
         Buffer("marginalisation", "prior", (_triangle(prior) if savings.structured else prior * prior) + prior, F, 1, f"{order} and vector over a state and backend.window - 1 poses"),

@@ -51,22 +51,33 @@ def feature_detected(config: Config) -> Work:
 
 
 def block_encoded(config: Config) -> Work:
-    """One 4x4 block: darkest and brightest by two chains of comparisons, both quantised, then a pixel against each threshold.
+    """One 4x4 block: its two ends, quantised; then every pixel against the middles between neighbouring palette levels.
 
-    The stored range is the brightest level minus the stored darkest one; thresholds are darkest + range / 2 (one bit a pixel) or
-    + range / 6, 3 / 6, 5 / 6 (two bits), as shifts and additions of the range.
+    One bit a pixel: the ends are means of the pixels below and above the middle of smallest and largest, two short divisions.
+    Two bits: the ends are the smallest and the largest themselves.
     """
     p = config.precision
     if not block_bits(config):
         return Work()
     pixels, pixel = BLOCK * BLOCK, p.pixel.bits
-    thresholds = {"block1": 1, "block2": 3}[config.frontend.frame_store]
-    work = Work().compare(pixel, 2 * (pixels - 1)).register(pixel, -p.store_level.frac_bits).add(pixel).register(pixel, -p.store_range.frac_bits)
-    work.add(pixel, thresholds).compare(pixel, thresholds * pixels)
+    levels = {"block1": 2, "block2": 4}[config.frontend.frame_store]
+    work = Work().compare(pixel, 2 * (pixels - 1))
+    if levels == 2:
+        total, count = pixel + 4, 5
+        work.add(pixel + 1, 2).compare(pixel, pixels).add(total, 2 * pixels).add(count, pixels).add(total).add(count).divide(total, count, 2)
+    work.register(pixel, -p.store_level.frac_bits).add(pixel + 1).register(pixel + 1, -p.store_range.frac_bits).plus(_palette(config))
+    work.add(pixel + 1, levels - 1).compare(pixel + 1, (levels - 1) * pixels).add(2, (levels - 2) * pixels)
     return work.write("left_now")
 
 
+def _palette(config: Config) -> Work:
+    """The grey levels of a block from its darkest one and its range; thirds are products with 85 and 171 of 256."""
+    pixel = config.precision.pixel.bits
+    if config.frontend.frame_store == "block1":
+        return Work().add(pixel + 1).compare(pixel + 1)
+    return Work().mul(pixel, 8, 2).add(2 * pixel, 2).add(pixel + 1, 3).compare(pixel + 1, 3)
+
+
 def block_decoded(config: Config) -> Work:
-    """One block read: its levels are formed once, the pixels select among them."""
-    levels = {"raw": 0, "block1": 1, "block2": 3}[config.frontend.frame_store]
-    return Work().add(config.precision.pixel.bits, levels).read("left_before") if levels else Work()
+    """One block read: its palette is formed once, the pixels select from it."""
+    return Work().plus(_palette(config)).read("left_before") if block_bits(config) else Work()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vio.commands import live
 from vio.commands.common import (
     INTERRUPTED,
     CalibrationOption,
@@ -38,6 +39,7 @@ def run(
     calibration: CalibrationOption = None,
     topic: TopicOption = None,
     time_offset: TimeOffsetOption = None,
+    on_chip: Annotated[bool, typer.Option("--chip", help="Also price every frame on a chip: chip.parquet, and `chip` in metrics.json.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings and errors remain.")] = False,
 ) -> None:
     """Run odometry over a sequence and write trajectory, metrics, health, counts and configuration.
@@ -54,11 +56,15 @@ def run(
 
     - `tinyvio run flight.bag --calibration camchain-imucam.yaml --topic cam0=/left/image_raw --topic cam1=/right/image_raw`
 
+    - `tinyvio run MH_01_easy --profile navion --chip` adds uJ per frame and mW on a chip
+
     Ctrl-C ends the run early and keeps what was processed.
     """
     from vio.console import Progress
     from vio.runner import RunOptions
 
+    if on_chip:
+        live.require()
     config = resolve_config(profile, assignments or [])
     with Progress(quiet) as progress:
         heard = progress.work("indexing", "messages/s") if Path(sequence).exists() else progress.rendering
@@ -67,7 +73,7 @@ def run(
     comment = f"tinyvio run {sequence} --start {start:g}" + (f" --max-frames {max_frames}" if max_frames else "") + (" --mono" if mono else "")
     comment += (f" --calibration {calibration}" if calibration else "") + "".join(f" --topic {text}" for text in topic or [])
     comment += f" --time-offset {time_offset!r}" if time_offset is not None else ""
-    _run_and_write(opened, config, RunOptions(start, max_frames, threads), folder, comment, quiet)
+    _run_and_write(opened, config, RunOptions(start, max_frames, threads), folder, comment, quiet, on_chip)
 
 
 def _open(name: str, mono: bool, progress: Callable[[int, int], None], **options: Any) -> "Sequence":
@@ -80,7 +86,7 @@ def _open(name: str, mono: bool, progress: Callable[[int, int], None], **options
     return opened
 
 
-def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: Path, comment: str, quiet: bool) -> None:
+def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: Path, comment: str, quiet: bool, on_chip: bool) -> None:
     """The run proper, its files and its table; exits with 130 after Ctrl-C and 1 after an error inside the engine."""
     from vio import evaluation, runner
     from vio.console import Progress, table
@@ -92,10 +98,17 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
         result = runner.run(opened, config, options, progress.frame, stop)
     errors = evaluation.accuracy(result.trajectory, opened.ground_truth)
     metrics = evaluation.metrics(opened.name, result, errors)
+    priced = live.fly(opened, config, result) if on_chip and len(result.frame_t_ns) > 1 else None
+    if priced:
+        metrics["chip"] = live.metrics(priced)
     writers.write_run(folder, result, metrics, config, comment)
+    if priced:
+        live.write(folder, priced, result)
     _report_skipped(result)
     if not quiet:
         table(metrics, folder)
+    if priced:
+        live.check_depths(config, opened, priced)
     if result.failure:
         reason = result.failure.strip().splitlines()[-1]
         raise TinyvioError(f"the engine failed after {result.frames} frames ({reason}); these are in {folder}, with the details in error.txt")

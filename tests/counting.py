@@ -1,0 +1,166 @@
+"""Numbers that count what is done with them: run a slow twin on them and its operations lie in a tally.
+
+A `CountingInt` carries the width of the register it stands in, and refuses a value that does not fit: a datapath whose widths are
+too small fails. Shifts and products by a power of two are wires and free; a shift by a `CountingInt` is a barrel shifter.
+"""
+
+import math
+from collections import Counter
+from typing import Union
+
+from hwmodel.operations import Op
+
+Number = Union["CountingInt", int]
+tally: Counter[Op] = Counter()
+
+
+def counted(function, *arguments):
+    """(result, operations) of a call; the operations as a Counter of Op."""
+    tally.clear()
+    result = function(*arguments)
+    return result, Counter(tally)
+
+
+class CountingInt:
+    """An integer in a register of `bits` bits, the sign included where there is one."""
+
+    __slots__ = ("bits", "value")
+
+    def __init__(self, value: int, bits: int) -> None:
+        assert -(1 << (bits - 1)) <= value < 1 << bits, f"{value} does not fit {bits} bits"
+        self.value, self.bits = int(value), bits
+
+    def wide(self, bits: int) -> "CountingInt":
+        """The same value on more wires."""
+        return CountingInt(self.value, bits)
+
+    def _pair(self, other: Number) -> tuple[int, int]:
+        return (other.value, max(self.bits, other.bits)) if isinstance(other, CountingInt) else (other, self.bits)
+
+    def __add__(self, other: Number) -> "CountingInt":
+        value, bits = self._pair(other)
+        tally[Op("add", bits)] += 1
+        return CountingInt(self.value + value, bits)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Number) -> "CountingInt":
+        value, bits = self._pair(other)
+        tally[Op("add", bits)] += 1
+        return CountingInt(self.value - value, bits)
+
+    def __rsub__(self, other: int) -> "CountingInt":
+        tally[Op("add", self.bits)] += 1
+        return CountingInt(other - self.value, self.bits)
+
+    def __abs__(self) -> "CountingInt":
+        tally[Op("add", self.bits)] += 1
+        tally[Op("compare", self.bits)] += 1
+        return CountingInt(abs(self.value), self.bits)
+
+    def times(self, other: "CountingInt | int", bits: int | None = None) -> "CountingInt":
+        """A product; a constant factor is given with the bits it occupies."""
+        value, width = (other.value, other.bits) if isinstance(other, CountingInt) else (other, bits)
+        tally[Op("mul", max(self.bits, width), min(self.bits, width))] += 1
+        return CountingInt(self.value * value, self.bits + width)
+
+    def __lshift__(self, by: int) -> "CountingInt":
+        return CountingInt(self.value << by, self.bits + by)
+
+    def __rshift__(self, by: int) -> "CountingInt":
+        return CountingInt(self.value >> by, max(self.bits - by, 1))
+
+    def barrel(self, by: int) -> "CountingInt":
+        """Arithmetic shift right by an amount that is data; bits below are kept by the rounding that follows."""
+        tally[Op("shift", self.bits)] += 1
+        return self
+
+    def _compared(self, other: Number) -> int:
+        value, bits = self._pair(other)
+        tally[Op("compare", bits)] += 1
+        return self.value - value
+
+    def __lt__(self, other: Number) -> bool:
+        return self._compared(other) < 0
+
+    def __le__(self, other: Number) -> bool:
+        return self._compared(other) <= 0
+
+    def __gt__(self, other: Number) -> bool:
+        return self._compared(other) > 0
+
+    def __ge__(self, other: Number) -> bool:
+        return self._compared(other) >= 0
+
+    def rounded(self, drop: int) -> "CountingInt":
+        """Divided by 2**drop, to nearest even: one addition where something is dropped."""
+        if drop <= 0:
+            return self << -drop
+        half_and_even = (1 << (drop - 1)) - 1 + ((self.value >> drop) & 1)
+        tally[Op("add", self.bits)] += 1
+        return CountingInt((self.value + half_and_even) >> drop, max(self.bits - drop, 1) + 1)
+
+    def into(self, drop: int, low: int, high: int, bits: int) -> "CountingInt":
+        """A register: rounded, then held within its limits by two comparisons."""
+        out = self.rounded(drop)
+        tally[Op("compare", self.bits - max(drop, 0))] += 2
+        return CountingInt(min(max(out.value, low), high), bits)
+
+    def divided(self, by: "CountingInt | int", bits: int | None = None) -> "CountingInt":
+        """Quotient to nearest even: the divider gives the remainder, which decides on the last bit."""
+        value, width = (by.value, by.bits) if isinstance(by, CountingInt) else (by, bits)
+        tally[Op("divide", self.bits, width)] += 1
+        tally[Op("compare", width)] += 1
+        tally[Op("add", self.bits)] += 1
+        quotient, remainder = divmod(self.value, value)
+        above = 2 * remainder - value
+        return CountingInt(quotient + (above > 0 or (above == 0 and quotient % 2 == 1)), self.bits)
+
+
+class CountingFloat:
+    """A double that counts additions, multiplications, divisions and roots of 64 bits. Constants may be plain floats."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: float) -> None:
+        self.value = float(value)
+
+    @staticmethod
+    def _plain(other: "CountingFloat | float") -> float:
+        return other.value if isinstance(other, CountingFloat) else float(other)
+
+    def _made(self, kind: str, value: float) -> "CountingFloat":
+        tally[Op(kind, 64)] += 1
+        return CountingFloat(value)
+
+    def __add__(self, other):
+        return self._made("fadd", self.value + self._plain(other))
+
+    __radd__ = __add__
+
+    def __sub__(self, other):
+        return self._made("fadd", self.value - self._plain(other))
+
+    def __rsub__(self, other):
+        return self._made("fadd", self._plain(other) - self.value)
+
+    def __mul__(self, other):
+        return self._made("fmul", self.value * self._plain(other))
+
+    __rmul__ = __mul__
+
+    def __neg__(self):
+        return CountingFloat(-self.value)  # the sign bit
+
+    def __truediv__(self, other):
+        return self._made("fdiv", self.value / self._plain(other))
+
+    def __rtruediv__(self, other):
+        return self._made("fdiv", self._plain(other) / self.value)
+
+    def sqrt(self):
+        """Square root."""
+        return self._made("fdiv", math.sqrt(self.value))
+
+    def __float__(self):
+        return self.value
