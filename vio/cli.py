@@ -9,6 +9,7 @@ from vio.commands.budget import budget
 from vio.commands.chip import chip
 from vio.commands.convert import convert
 from vio.commands.corrupt import corrupt
+from vio.commands.doctor import doctor
 from vio.commands.fetch import fetch
 from vio.commands.list import list_sequences
 from vio.commands.run import run
@@ -38,7 +39,7 @@ def _main(
     pass
 
 
-for _command in (run, convert, corrupt, fetch, sweep, chip, budget):
+for _command in (run, doctor, convert, corrupt, fetch, sweep, chip, budget):
     app.command()(_command)
 app.command("list")(list_sequences)
 

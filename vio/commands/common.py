@@ -91,3 +91,17 @@ def parse_topics(assignments: list[str]) -> dict[str, str]:
             raise ConfigError(f"--topic {text}: the form is SENSOR=TOPIC, and the sensors are {', '.join(TOPIC_SENSORS)}")
         topics[sensor] = topic
     return topics
+
+
+def folder_of(name: str, rendering: Callable[[int, int], None] | None = None) -> Path:
+    """Where a recording is on disk: a path as it is, a built-in sequence rendered, a fetched one by its name in the catalog.
+
+    Raises DataError for a name that stands for nothing.
+    """
+    from vio.io.catalog import recording
+    from vio.io.renderer import builtin_names, builtin_sequence
+
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    return builtin_sequence(name, progress=rendering) if name.partition("@")[0] in builtin_names() else recording(name)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vio.commands.common import guarded, say
+from vio.commands.common import folder_of, guarded, say
 from vio.errors import ConfigError
 
 
@@ -60,14 +60,6 @@ def _write(source: str, destination: Path, faults: list[str], seed: int, quiet: 
         say(f"warning: {text}")
     take = damaged(opened, faults, seed)
     with Progress(quiet) as progress:
-        folder = write_copy(take, _folder(source), destination, progress.work("copying"))
+        folder = write_copy(take, folder_of(source), destination, progress.work("copying"))
     if not quiet:
         typer.echo(f"{folder}: {len(take.frame_t_ns)} frames, {len(take.imu_t_ns)} inertial samples, {', '.join(faults)}")
-
-
-def _folder(source: str) -> Path:
-    """Folder of a recording or of a built-in sequence, whose pictures can be linked."""
-    from vio.io.renderer import builtin_names, builtin_sequence
-
-    path = Path(source).expanduser()
-    return builtin_sequence(source) if not path.exists() and source in builtin_names() else path

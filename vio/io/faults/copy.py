@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vio import lie
 from vio.errors import DataError
 from vio.io import asl_writer, tables
-from vio.io.recording import nearest
 from vio.io.faults.take import LEFT, MISSING, RIGHT, Take
-from vio.io.sequence import GroundTruth, Sequence
+from vio.io.images import encode_png
+from vio.io.recording import nearest
+from vio.io.sequence import Sequence
 from vio.io.simulator import Inertial
-from vio.io.trajectory import Motion
 
 Progress = Callable[[int, int], None]
 _CUT = 0.6  # of a truncated file or row that remains
@@ -32,7 +31,7 @@ def write_copy(take: Take, source: Path, directory: Path, progress: Progress | N
         still = np.zeros_like(take.imu_w_B)
         asl_writer.write_imu(root / "imu0", take.calibration.imu, Inertial(take.imu_t_ns, take.imu_w_B, take.imu_a_B, still, still))
         if take.source.ground_truth is not None:
-            _write_truth(root, take.source.ground_truth)
+            asl_writer.write_ground_truth(root, take.source.ground_truth)
         for slot in (LEFT, RIGHT) if take.calibration.right is not None else (LEFT,):
             _write_camera(take, slot, root, files, progress)
         for sensor in take.cut:
@@ -41,17 +40,27 @@ def write_copy(take: Take, source: Path, directory: Path, progress: Progress | N
 
 
 def image_files(source: Path, sequence: Sequence) -> list[list[Path]] | None:
-    """Files of the left and right pictures of every frame of an ASL folder, paired by time as the reader pairs them; None for other sources."""
+    """Files of the left and right pictures of every frame of an ASL folder with 8-bit PNGs, paired by time as the reader pairs them.
+
+    None for other sources: damaged pictures have 8 bits, and a recording has to be of one depth.
+    """
     root = source / "mav0" if (source / "mav0").is_dir() else source
     if not (root / "cam0" / "data.csv").is_file():
         return None
-    files = []
+    files, t_cam = [], sequence.frame_t_ns - round(sequence.calibration.time_offset * 1e9)
     for name in ("cam0", "cam1") if sequence.calibration.right is not None else ("cam0",):
         t_ns, names, _ = tables.read_names(root / name / "data.csv")
         order = np.argsort(t_ns, kind="stable")
-        at = order[nearest(t_ns[order], sequence.frame_t_ns)]
+        at = order[nearest(t_ns[order], t_cam)]
         files.append([root / name / "data" / names[k] for k in at])
-    return files
+    return files if all(_is_shallow_png(file) for side in files for file in side[:: max(len(side) // 9, 1)] if file.is_file()) else None
+
+
+def _is_shallow_png(path: Path) -> bool:
+    """The bit depth stands in byte 24 of a PNG (specification, 11.2.2)."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head.startswith(b"\x89PNG") and head[24:] == b"\x08"
 
 
 def _write_camera(take: Take, slot: int, root: Path, files: list[list[Path]] | None, progress: Progress | None) -> None:
@@ -73,8 +82,7 @@ def _write_camera(take: Take, slot: int, root: Path, files: list[list[Path]] | N
 def _write_picture(take: Take, index: int, slot: int, files: list[list[Path]] | None, target: Path) -> None:
     """Link or copy the source's file, or encode the damaged picture; a source that cannot be decoded is copied as it is."""
     file = None if files is None else files[take.side[slot]][take.pick[index, slot]]
-    is_png = file is not None and file.suffix.lower() == ".png"  # the copy's table says .png
-    if is_png and not take.touched(index, slot):
+    if file is not None and not take.touched(index, slot):
         if not file.is_file():
             return  # missing in the source, missing in the copy
         if not (slot == LEFT and take.broken[index]) and _linked(file, target):
@@ -87,7 +95,7 @@ def _write_picture(take: Take, index: int, slot: int, files: list[list[Path]] | 
         if file is not None and file.is_file():
             shutil.copyfile(file, target)
         return
-    _encode(target, picture)
+    target.write_bytes(encode_png(picture, str(target)))
 
 
 def _linked(file: Path, target: Path) -> bool:
@@ -97,24 +105,6 @@ def _linked(file: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _encode(target: Path, picture: np.ndarray | None) -> None:
-    """PNG, losslessly."""
-    import cv2
-
-    ok, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not ok:
-        raise DataError(f"{target}: the picture could not be encoded")
-    target.write_bytes(data.tobytes())
-
-
-def _write_truth(root: Path, truth: GroundTruth) -> None:
-    """The ground truth of the source; where it has no velocities, central differences of its positions; zeros for the biases."""
-    v_WB, still = truth.v_WB, np.zeros_like(truth.p_WB)
-    if v_WB is None:
-        v_WB = np.gradient(truth.p_WB, (truth.t_ns - truth.t_ns[0]) / 1e9, axis=0)
-    asl_writer.write_truth(root / asl_writer.TRUTH, Motion(truth.t_ns, truth.p_WB, truth.q_WB, v_WB, still, still), still, still)
 
 
 def _cut_file(path: Path) -> None:
