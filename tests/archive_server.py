@@ -35,6 +35,7 @@ class Host:
         self.files: dict[str, bytes] = {}
         self.sent = 0
         self.requests: list[tuple[str, str, str]] = []  # path, Range, User-Agent
+        self.moved: dict[str, str] = {}
         self.faults: list[Fault] = []  # taken one by one by requests for more than a byte
         self.always: Fault | None = None
         self.etag = '"one"'
@@ -77,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.host.files.get(self.path)
         if "tinyvio" not in self.headers.get("User-Agent", ""):
             return self._answer(403, b"no", {})
+        if self.path in self.host.moved:
+            return self._answer(302, b"", {"Location": self.host.moved[self.path]})
         if data is None:
             return self._answer(404, b"no", {})
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)

@@ -52,6 +52,15 @@ def test_a_sequence_of_euroc_is_a_nested_zip_and_one_of_tum_vi_a_tar_with_its_md
     assert room.member is None and room.archive.md5_url == room.archive.url + ".md5" and room.archive.url.endswith("/dataset-room1_512_16.tar")
 
 
+def test_a_fetched_name_leads_to_the_folder_or_to_the_bag_in_it(root: Path) -> None:
+    """Oracle: what the readers open: a folder with mav0, or a .bag."""
+    (root / "euroc" / "MH_01_easy" / "mav0").mkdir(parents=True)
+    (root / "uzhfpv" / "indoor_45_2").mkdir(parents=True)
+    (root / "uzhfpv" / "indoor_45_2" / "x.bag").touch()
+    assert catalog.recording("MH_01_easy") == root / "euroc" / "MH_01_easy"
+    assert catalog.recording("uzhfpv/indoor_45_2") == root / "uzhfpv" / "indoor_45_2" / "x.bag"
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"), [("MH_3_medium", "euroc/MH_03_medium"), ("euroc/mh_03_medium", "euroc/MH_03_medium"), ("tumvi/romo1", "tumvi/room1"), ("hoover", "hover")]
 )

@@ -14,11 +14,12 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from archive_server import SEQUENCES, Fault, Host, catalog, nested, recordings, serving, zipped
+from archive_server import SEQUENCES, Fault, Host, catalog, nested, recordings, serving
 from vio.cli import app
 from vio.errors import DataError
 from vio.io import archive, disk
@@ -111,7 +112,8 @@ def test_a_deflated_member_and_zip64_directory_entries_give_the_same(root: Path,
     _is_whole(_bring(root), packed)
 
 
-def test_killed_half_way_the_second_run_transfers_only_the_rest(root: Path, host: Host, packed: dict[str, bytes]) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_killed_half_way_the_second_run_transfers_only_the_rest(root: Path, host: Host, packed: dict[str, bytes], sent: signal.Signals, code: int) -> None:
     """Oracle: the server's count: both runs together send the sequence once, plus 5 %; the second sends what the first did not keep."""
     own = len(packed[WANTED])
     host.faults = [Fault(), Fault(hold=own // 2)]
@@ -122,8 +124,10 @@ def test_killed_half_way_the_second_run_transfers_only_the_rest(root: Path, host
     assert host.held.wait(60)
     while first.poll() is None and not (part.is_file() and part.stat().st_size >= own // 2 - CHUNK):
         time.sleep(0.01)
-    first.send_signal(signal.SIGKILL)
-    assert first.wait(20) == -signal.SIGKILL and not (root / "lab" / WANTED).exists()
+    first.send_signal(sent)
+    _, said = first.communicate(timeout=20)
+    assert first.returncode == code and not (root / "lab" / WANTED).exists() and b"Traceback" not in said
+    assert (b"the same command continues" in said) == (sent == signal.SIGINT)
     kept, before = part.stat().st_size, host.sent
     host.free.set()
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
@@ -162,6 +166,13 @@ def test_a_host_that_refuses_costs_one_line_and_a_later_run_succeeds(root: Path,
     _refused(root, host.url, *words)
     host.always = None
     _is_whole(_bring(root), packed)
+
+
+def test_a_host_may_send_to_another_address(root: Path, host: Host, packed: dict[str, bytes]) -> None:
+    """Oracle: the file; the range must survive the redirection."""
+    host.files["/store/77"], host.moved = host.files.pop("/hall.zip"), {"/hall.zip": "/store/77"}
+    _is_whole(_bring(root), packed)
+    assert host.sent <= 1.05 * len(packed[WANTED])
 
 
 def test_a_host_that_is_not_there_costs_one_line(root: Path) -> None:
@@ -236,6 +247,7 @@ def _evil(name: str, data: bytes = b"x", mode: int = 0) -> bytes:
         (_evil("mav0\\..\\evil"), ("leads outside",)),
         (_evil("mav0/link", b"/etc/passwd", stat.S_IFLNK | 0o777), ("link or a device",)),
         (_evil("mav0/bomb", bytes(40_000_000)), ("would unpack to 40 MB", "more than")),
+        (_evil("mav0/lie", bytes(3_000_000)).replace((3_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")), ("damaged",)),
         (_evil("README"), ()),
         (_evil("x")[:-30], ("damaged",)),
         (b"nothing like a zip", ("damaged, or not an archive",)),
@@ -275,13 +287,16 @@ def test_a_deflated_stream_that_goes_beyond_its_declared_size_is_stopped(root: P
 
 def test_a_full_disk_is_told_beforehand_and_when_it_happens(root: Path, host: Host, packed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: a disk that reports too little; then a file-size limit of the system, which fails a write as a full disk does."""
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: os.terminal_size((0, 0)) and type("U", (), {"free": 100_000}))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
     _refused(root, "are needed and 100 kB are free", "--to")
     monkeypatch.undo()
     monkeypatch.setenv("TINYVIO_DATA", str(root))
     command = [sys.executable, "-c", "import signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from vio.cli import main; main()", "fetch", NAME, "--quiet"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))  # noqa: E731
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+
     result = subprocess.run(command, env=environment, preexec_fn=limit, capture_output=True, text=True, timeout=60)
     assert result.returncode == 3 and "no space left" in result.stderr and "run again" in result.stderr and "Traceback" not in result.stderr
     assert not (root / "lab" / WANTED).exists()

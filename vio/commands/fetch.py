@@ -18,7 +18,7 @@ def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `tinyvio list` prints, with or without its dataset.")],
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Data folder.", show_default="$TINYVIO_DATA, or the user's data folder")] = None,
     given: Annotated[str | None, typer.Option("--from", metavar="URL|FOLDER", help="A mirror, or a folder of downloaded archives, instead of the host.")] = None,
-    tries: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Tries in a row without a byte before giving up.")] = 6,
+    tries: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Tries in a row without a byte before giving up.")] = 8,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar; warnings and errors remain.")] = False,
 ) -> None:
     """Bring one recording: only its own bytes out of a bigger archive, checked, in place whole or not at all.

@@ -61,13 +61,15 @@ def run(
     Ctrl-C ends the run early and keeps what was processed.
     """
     from vio.console import Progress
+    from vio.io.catalog import rendered_names
     from vio.runner import RunOptions
 
     if on_chip:
         live.require()
     config = resolve_config(profile, assignments or [])
     with Progress(quiet) as progress:
-        heard = progress.work("indexing", "messages/s") if Path(sequence).exists() else progress.rendering
+        rendered = sequence.partition("@")[0] in rendered_names() and not Path(sequence).exists()
+        heard = progress.rendering if rendered else progress.work("indexing", "messages/s")
         opened = _open(sequence, mono, heard, calibration=calibration, topics=parse_topics(topic or []), time_offset=time_offset)
     folder = out or Path("runs") / f"{opened.name}-{Path(profile).stem}"
     comment = f"tinyvio run {sequence} --start {start:g}" + (f" --max-frames {max_frames}" if max_frames else "") + (" --mono" if mono else "")

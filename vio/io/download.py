@@ -46,9 +46,10 @@ def _show_licence(entry: Entry, root: Path, report: Report) -> None:
     path = root / entry.dataset / _LICENCE
     if path.is_file():
         return
-    report.say(f"{entry.title}: {entry.licence}. {entry.citation}. {entry.homepage}")
+    texts = [text for text in (f"{entry.title}: {entry.licence}", entry.citation, entry.homepage) if text]
+    report.say("; ".join(texts))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join((entry.title, entry.licence, entry.citation, entry.homepage)) + "\n", encoding="utf-8")
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class Source(Protocol):
 class Patience:
     """How often a request that brought nothing is tried, and the first and the longest wait between two tries (s, doubling)."""
 
-    tries: int = 6
+    tries: int = 8
     first: float = 1.0
     longest: float = 60.0
 
