@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pandas
 import pytest
+from distributed import Client
 from typer.testing import CliRunner
 
-from vio import runner
+from vio import config, runner
 from vio import sweep as clusters
 from vio.cli import app
 from vio.config import Config
@@ -112,8 +113,8 @@ def test_a_sweep_gives_what_a_run_gives(out: Path) -> None:
     from vio.evaluation import accuracy
 
     sequence = open_sequence("room-small")
-    config = changed(Config(), {"frontend.max_features": 50, "backend.window": 8}, "test")
-    errors = accuracy(runner.run(sequence, config, runner.RunOptions(0.0, 20)).trajectory, sequence.ground_truth)
+    same = changed(Config(), {"frontend.max_features": 50, "backend.window": 8}, "test")
+    errors = accuracy(runner.run(sequence, same, runner.RunOptions(0.0, 20)).trajectory, sequence.ground_truth)
     frame = pandas.read_parquet(out / "results.parquet")
     row = frame[(frame["frontend.max_features"] == 50) & (frame["backend.window"] == 8) & (frame["status"] == "ok")]
     assert row["ate_rmse_m"].item() == errors.ate_rmse_m and row["path_m"].item() == errors.path_m
@@ -125,6 +126,32 @@ def test_a_finished_sweep_starts_no_cluster(plan: Path, out: Path, monkeypatch: 
     monkeypatch.setattr(clusters, "local", None)
     assert CliRunner().invoke(app, _sweep(plan, out)).exit_code == 0
     pandas.testing.assert_frame_equal(pandas.read_parquet(out / "results.parquet"), before, check_exact=True)
+
+
+@contextmanager
+def _in_this_process(workers: int) -> Iterator[Client]:
+    """A whole dask cluster in threads of this process: quick to start."""
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
+        yield client
+
+
+def test_one_at_a_time_ends_with_a_profile_of_the_smallest_widths(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the table of the search: the chosen widths are within the loss, the next ones below are not or were refused."""
+    path, out = plan.parent / "search.toml", plan.parent / "search"
+    path.write_text('sequences = ["room-small"]\nmax_frames = 15\n[one_at_a_time]\nprofile = "default"\nsignals = ["rotation", "weight"]\n')
+    monkeypatch.setattr(clusters, "local", _in_this_process)
+    result = CliRunner().invoke(app, _sweep(path, out, "--one-at-a-time", "--max-loss", "0.5"))
+    assert result.exit_code == 0 and "all together" in result.stdout, result.output
+    frame = pandas.read_parquet(out / "results.parquet")
+    reference = frame[frame["signal"].isna()]["ate_rmse_m"].item()
+    chosen = config.load(out / "smallest.toml").precision
+    for name in ("rotation", "weight"):
+        rows = frame[frame["signal"] == name].set_index("bits")
+        fine = (rows["status"] == "ok") & (rows["ate_rmse_m"] <= 1.5 * reference)
+        smallest = min([bits for bits in rows.index if fine[bits]], default=getattr(Config().precision, name).bits)
+        assert smallest == 1 or not fine[smallest - 1]
+        assert getattr(chosen, name).bits >= smallest  # wider where both together lose too much
+    assert frame["ate_rmse_m"].iloc[-1] <= 1.5 * reference and frame["signal"].iloc[-1] == "all"
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def local(workers: int) -> Iterator[Client]:
     """A cluster of `workers` processes on this machine; a worker that dies is replaced."""
     with _settings(), LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, memory_limit=None, host="127.0.0.1",
-        dashboard_address=None, silence_logs=logging.CRITICAL,
+        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, silence_logs=logging.CRITICAL,
     ) as cluster, Client(cluster) as client:  # fmt: skip
         client.register_plugin(_Undisturbed())
         yield client
@@ -68,9 +68,15 @@ def remote(address: str) -> Iterator[Client]:
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """Quiet, and a worker's death is forgiven (a scheduler that was there before has its own number)."""
+    """Quiet, without dask's own measurements, and a worker's death is forgiven (a scheduler that was there before has its own number)."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with dask.config.set({"distributed.scheduler.allowed-failures": _FORGIVEN, "distributed.comm.timeouts.connect": _PATIENCE}):
+    settings = {
+        "distributed.scheduler.allowed-failures": _FORGIVEN,
+        "distributed.comm.timeouts.connect": _PATIENCE,
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "500 ms",
+    }
+    with dask.config.set(settings):
         yield
 
 

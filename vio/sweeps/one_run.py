@@ -49,8 +49,9 @@ def run_point(point: Point) -> Outcome:
 def _judged(sequence: Sequence, result: runner.RunResult, timing: dict[str, float | str]) -> Outcome:
     """Status, numbers and work of a run."""
     errors = evaluation.accuracy(result.trajectory, sequence.ground_truth)
-    metrics = _metrics(result, errors)
-    counts = {event.name: int(total) for event, total in zip(Event, result.counts.sum(axis=0))}
+    metrics = _metrics(sequence, result, errors)
+    largest = result.counts.max(axis=0, initial=0)
+    counts = {event.name: [int(result.counts[:, event].sum()), int(largest[event])] for event in Event}
     status, reason = _status(sequence, result, errors)
     return Outcome(status, reason, metrics, counts, timing)
 
@@ -77,12 +78,14 @@ def _spread_m(sequence: Sequence, t_ns: np.ndarray) -> float:
     return float(np.sqrt(((p_WB[valid] - p_WB[valid].mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
-def _metrics(result: runner.RunResult, errors: evaluation.Accuracy) -> dict[str, float | int | str | None]:
+def _metrics(sequence: Sequence, result: runner.RunResult, errors: evaluation.Accuracy) -> dict[str, float | int | str | None]:
     """The numbers of a row; None where one cannot be had."""
     poses = len(result.trajectory.t_ns)
     states = evaluation.health_summary(result.health)["states"]
     second = (errors.rpe or {}).get("1s")
     numbers = {
+        "image_width": sequence.calibration.left.width,
+        "image_height": sequence.calibration.left.height,
         "frames": result.frames,
         "poses": poses,
         "coverage": poses / result.frames if result.frames else 0.0,

@@ -13,14 +13,14 @@ from vio.io.writers import write_atomic
 class Outcome:
     """status: ok, diverged, failed or refused (a configuration that the engine does not take); `reason` says why it is not ok.
 
-    metrics: numbers that depend on nothing but the point. counts: units of work over all frames, by name of the event.
+    metrics: numbers that depend on nothing but the point. counts: units of work by name of the event, [over all frames, largest of a frame].
     timing: seconds and the like, of this very run.
     """
 
     status: str
     reason: str = ""
     metrics: dict[str, float | int | str | None] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, list[int]] = field(default_factory=dict)
     timing: dict[str, float | str] = field(default_factory=dict)
 
     @property

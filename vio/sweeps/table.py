@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vio.config import Config
 from vio.io.writers import write_atomic
 from vio.sweeps.fields import value_of
+from vio.sweeps.hardware import costs
 from vio.sweeps.outcome import Outcome
 from vio.sweeps.points import Entry
 
@@ -43,6 +44,7 @@ def _row(entry: Entry, outcomes: dict[str, Outcome], fields: tuple[str, ...]) ->
         "signal": entry.variant.signal or None, "bits": entry.variant.bits,
         "status": outcome.status, "reason": outcome.reason,
         **{name: outcome.metrics.get(name) for name in METRICS},
+        **costs(config, outcome),
         "key": entry.point.key if entry.point else None,
     }  # fmt: skip
 
