@@ -36,6 +36,7 @@ class Chip:
     lane_utilisation: float  # share of the cycles in which a lane has work
     parallel: bool  # the tracker follows one frame while the next streams in; back end and refinement always have lanes of their own
     arithmetic_scale: float  # energy of our operators over the middle between the operation tables
+    register_share: float  # of the operations whose result is kept in a register; the others feed the next one in the same cycle
     control_overhead: float  # energy of clock tree and control over that of arithmetic and registers
     gate_overhead: float  # gates over those of the counted operators
     notes: dict[str, tuple[str, str]]

@@ -88,7 +88,7 @@ class Prices:
     def __init__(self, buffers: tuple[Buffer, ...], technology: Technology, chip: Chip) -> None:
         """Price every buffer's bank once."""
         self._technology, self._buffers, self._scale = technology, buffers, chip.arithmetic_scale
-        self._register = register_energy(technology)
+        self._register, self._share = register_energy(technology), chip.register_share
         self._macros = {b.name: macro(b, technology) for b in buffers}
 
     def arithmetic(self, op: Op) -> Band:
@@ -98,7 +98,7 @@ class Prices:
     def registers(self, op: Op) -> Band:
         """pJ of the pipeline register that takes an operation's result."""
         width = {"mul": op.bits + op.by, "compare": 1}.get(op.kind, op.bits)
-        return self._register.times(width)
+        return self._register.times(width * self._share)
 
     def access(self, name: str, what: str) -> Band:
         """pJ of one word read or written."""
