@@ -164,11 +164,12 @@ def _normal(e: np.ndarray, J: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
 
 
 def _kabsch(turned: np.ndarray, phi: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float]:
-    """Rotation, scale, bias and robust cost that map phi to turned; Kabsch 1976 on rates about their means, reweighted once."""
-    w = np.ones(len(phi))
+    """Rotation, scale, bias and robust cost that map phi to turned; Kabsch 1976 on rates about their means, reweighted twice."""
+    y_rate, x_rate = turned / dt[:, None], phi / dt[:, None]
+    w = _first_weights(y_rate) * _first_weights(x_rate)
     for _ in range(3):
         share = w / w.sum()
-        middle, centre = share @ (turned / dt[:, None]), share @ (phi / dt[:, None])
+        middle, centre = share @ y_rate, share @ x_rate
         y, x = turned - middle * dt[:, None], phi - centre * dt[:, None]
         U, _, Vt = np.linalg.svd(y.T @ (w[:, None] * x))
         R = U @ np.diag([1.0, 1.0, np.sign(np.linalg.det(U @ Vt))]) @ Vt
@@ -179,3 +180,9 @@ def _kabsch(turned: np.ndarray, phi: np.ndarray, dt: np.ndarray) -> tuple[np.nda
         w = 1.0 / (1.0 + (length / (2.0 * np.median(length) + 1e-12)) ** 2)
     relative = np.median(length**2) / max(np.median(np.sum(y**2, axis=1)), 1e-18)
     return R, scale, middle - scale * R @ centre, float(relative)
+
+
+def _first_weights(rate: np.ndarray) -> np.ndarray:
+    """Small for rates far beyond the usual ones: one wild turn would pull the start away."""
+    length = np.linalg.norm(rate - np.median(rate, axis=0), axis=1)
+    return 1.0 / (1.0 + (length / (3.0 * np.median(length) + 1e-12)) ** 4)
