@@ -244,6 +244,8 @@ def test_every_entry_is_a_row_and_the_plots_are_files(tmp_path: Path) -> None:
     assert frame["frontend.corner"].tolist() == ["shi_tomasi"] * 4 and frame["reason"][2] == "ATE 9 m"
     files = draw(frame, tmp_path)
     assert [path.name for path in files] == ["ate-bits.png", "ate-bits.svg"] and all(path.stat().st_size > 5000 for path in files)
+    priced = frame.assign(memory_kb=[9.0, 8.0, 7.0, 6.0], energy_uj_per_frame=[4.0, 4.0, 3.0, 2.0])
+    assert {path.name for path in draw(priced, tmp_path)} >= {"pareto-memory.png", "pareto-energy.svg"}
 
 
 def _with_ray(bits: int) -> Config:

@@ -12,7 +12,7 @@ from vio.errors import ConfigError
 from vio.events import Event
 from vio.sweeps.outcome import Outcome
 
-CHIP, TECHNOLOGY = "navion", "65nm-lp"
+CHIP, TECHNOLOGY = "navion", "65nm-lstp"
 
 
 @lru_cache(maxsize=1)

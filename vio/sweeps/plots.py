@@ -44,9 +44,10 @@ def _figures(frame: "pandas.DataFrame") -> "list[tuple[str, Figure]]":
     for name in swept(frame):
         if "." in name and frame[name].nunique() > 1:
             found.append((f"ate-{name}", _axis(frame, name)))
+    columns = swept(frame) or ["sequence"]
     for name, label in _COSTS.items():
-        if name in frame and len(variants := averaged(frame, _variant(frame)).dropna(subset=["ate_rmse_m", name])) > 1:
-            found.append((f"pareto-{name.split('_')[0]}", _pareto(variants, name, label)))
+        if name in frame and len(variants := averaged(frame, columns).dropna(subset=["ate_rmse_m", name])) > 1:
+            found.append((f"pareto-{name.split('_')[0]}", _pareto(variants, columns, name, label)))
     return found
 
 
@@ -66,11 +67,6 @@ def _figure(rows: int, columns: int, width: float, height: float) -> "tuple[Figu
 
     figure = Figure((width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, sharey=True)
-
-
-def _variant(frame: "pandas.DataFrame") -> list[str]:
-    """Columns that tell the variants apart; a table without any has one variant per sequence."""
-    return swept(frame) or ["sequence"]
 
 
 def _word_lengths(frame: "pandas.DataFrame") -> "Figure":
@@ -128,8 +124,9 @@ def _finish(figure: "Figure", axis: "Axes", label: str) -> None:
     handles, names = axis.get_legend_handles_labels()
     from matplotlib.lines import Line2D
 
-    handles.append(Line2D([], [], color=_FAILED, marker="x", ls=""))
-    figure.legend(handles, [*names, "a run not ok"], loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+    if any(line.get_marker() == "x" for each in figure.axes for line in each.lines):
+        handles, names = [*handles, Line2D([], [], color=_FAILED, marker="x", ls="")], [*names, "a run not ok"]
+    figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
 
 
 def _plain_ticks(axis: "Axes") -> None:
@@ -150,7 +147,7 @@ def front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
     return order[np.concatenate([[True], best[1:] < best[:-1]])]
 
 
-def _pareto(variants: "pandas.DataFrame", name: str, label: str) -> "Figure":
+def _pareto(variants: "pandas.DataFrame", columns: list[str], name: str, label: str) -> "Figure":
     """Mean ATE of each variant against a cost, and the front."""
     figure, axes = _figure(1, 1, 6.4, 4.0)
     axis = axes[0, 0]
@@ -159,7 +156,7 @@ def _pareto(variants: "pandas.DataFrame", name: str, label: str) -> "Figure":
     axis.plot(cost, error, "o", color=_COLOURS[5], ms=4, label="variant")
     axis.step(cost[best], error[best], where="post", color=_COLOURS[0], marker="D", ms=5, lw=1.2, label="Pareto front")
     for index in best:
-        text = ", ".join(f"{column.split('.')[-1]} {variants[column].iloc[index]}" for column in _variant(variants) if column in variants)
+        text = ", ".join(f"{column.split('.')[-1]} {variants[column].iloc[index]}" for column in columns)
         axis.annotate(text, (cost[index], error[index]), xytext=(4, 4), textcoords="offset points", fontsize=7)
     axis.set(xlabel=label, ylabel="ATE RMSE [m]", yscale="log")
     _plain_ticks(axis)
