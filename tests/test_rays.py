@@ -1,5 +1,6 @@
 """Integer rays against the exact lens model and against their slow twins."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tolerances import EXACT
 
 from vio import lie
 from vio.camera import FIELD_RADIUS, Camera, CameraModel, EquidistantCamera
+from vio.errors import ConfigError
 from vio.events import Event, new_counts
 from vio.frontend import outliers, rays, stereo
 from vio.precision import Precision
@@ -105,6 +107,19 @@ def test_only_blocks_in_the_field_propose_corners() -> None:
     camera = EquidistantCamera(512, 512, 190.0, 190.0, 255.5, 255.5)
     share = np.pi * (190.0 * np.arctan(FIELD_RADIUS)) ** 2 / 512**2
     assert abs(rays.visible_blocks(camera, 4).mean() - share) < 0.005
+
+
+def test_a_picture_larger_than_the_position_format_is_refused_with_the_width_it_needs() -> None:
+    """Oracle: 2448 needs 12 integer bits and a sign; with the width named in the text the rays are as exact as ever."""
+    camera = Camera(2448, 2048, 1800.0, 1800.0, 1220.0, 1030.0, -0.1, 0.02)
+    with pytest.raises(ConfigError, match=r"precision\.position: 20 bits do not hold 2447 px of a 2448x2048 camera; --set precision\.position\.bits=21"):
+        rays.make_lens(camera, PRECISION)
+    wide = dataclasses.replace(PRECISION, position=dataclasses.replace(PRECISION.position, bits=21))
+    uv = np.array([[2447.0, 2047.0], [3.0, 2000.0]])
+    looked = looked_up(wide.position.to_raw(uv).astype(np.int32), rays.make_lens(camera, wide))
+    assert abs(camera.project(PRECISION.ray.to_float(looked)) - uv).max() < 0.1
+    with pytest.raises(ConfigError, match=r"--set precision\.focal\.bits=25"):
+        rays.make_lens(dataclasses.replace(EUROC, fx=5000.0), PRECISION)
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-4, 0.02, 0.3, 3.0])

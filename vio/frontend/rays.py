@@ -6,12 +6,14 @@ function of r^2 alone, for every lens that `vio.camera` knows, and is sampled ev
 with EuRoC's lens: undistortion below 0.08 px (corners; median 0.013), distortion below 0.01 px.
 """
 
+import math
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from vio.camera import FIELD_RADIUS, CameraModel
+from vio.errors import ConfigError
 from vio.events import Event
 from vio.fixed import narrow, round_divide, round_shift, saturate
 from vio.precision import Precision
@@ -61,7 +63,11 @@ class Lens(NamedTuple):
 
 
 def make_lens(camera: CameraModel, precision: Precision) -> Lens:
-    """Quantise a camera: sample its undistortion on a pixel grid and its radial factor on a grid of r^2."""
+    """Quantise a camera: sample its undistortion on a pixel grid and its radial factor on a grid of r^2.
+
+    Raises ConfigError for a picture that is larger than the position format, or a focal length beyond its own.
+    """
+    _check_range(camera, precision)
     grid_log2 = next((g for g in _GRID_LOG2 if _grid_error(camera, g) < _GRID_ERROR), _GRID_LOG2[-1])
     uv = _grid(camera, grid_log2)
     xy = camera.unproject(uv.reshape(-1, 2))
@@ -73,6 +79,15 @@ def make_lens(camera: CameraModel, precision: Precision) -> Lens:
     r2 = np.arange(int(np.ceil(reach * 2.0**radius_bits)) + 2) * 2.0**-radius_bits
     radial = precision.distortion.to_raw(camera.radial(r2)).astype(np.int32)
     return Lens(np.ascontiguousarray(table), radial, _ray_format(camera, precision, radius_bits, grid_log2))
+
+
+def _check_range(camera: CameraModel, precision: Precision) -> None:
+    """Refuse what would saturate without a word: a 4K picture in the position format of a VGA chip."""
+    for name, value in (("position", max(camera.width, camera.height) - 1), ("focal", max(camera.fx, camera.fy, camera.cx, camera.cy))):
+        register = getattr(precision, name)
+        bits = math.floor(math.log2(max(value, 1))) + 1 + register.frac_bits + int(register.signed)
+        if bits > register.bits:
+            raise ConfigError(f"precision.{name}: {register.bits} bits do not hold {value:g} px of a {camera.width}x{camera.height} camera; --set precision.{name}.bits={bits}")
 
 
 def visible_blocks(camera: CameraModel, block: int) -> np.ndarray:
