@@ -17,6 +17,7 @@ from vio.errors import ConfigError, DataError
 from vio.io.sequence import Sequence, open_sequence
 from vio.odometry import Odometry
 from vio.sweeps import one_run, points
+from vio.sweeps.hardware import costs
 from vio.sweeps.outcome import Outcome, Store
 from vio.sweeps.plots import draw, front
 from vio.sweeps.points import Stretch, entries, point, stretches
@@ -165,6 +166,22 @@ def test_a_state_that_is_no_number_and_an_estimate_worse_than_none_have_diverged
     assert "never moves" in judged[1].reason and "20 frames" in judged[2].reason
 
 
+def test_memory_and_energy_are_those_of_the_hardware_model() -> None:
+    """Oracle: hwmodel called directly with the whole array of counts; the built-in sequence is smaller than the chip's own pictures."""
+    from hwmodel.chip import load_chip
+    from hwmodel.counts import from_run
+    from hwmodel.energy import evaluate
+    from hwmodel.memory import memory_map, total_kilobytes
+    from hwmodel.technology import load_technology
+
+    sequence = open_sequence("room-small")
+    result = runner.run(sequence, Config(), runner.RunOptions(0.0, 20, 1, warm_up=False))
+    found = costs(Config(), one_run._judged(sequence, result, {}))
+    chip = dataclasses.replace(load_chip("navion"), image_width=376, image_height=240)
+    assert found["memory_kb"] == total_kilobytes(memory_map(Config(), chip)) > 100
+    assert found["energy_uj_per_frame"] == evaluate(Config(), from_run(result.counts), load_technology("65nm-lstp"), chip).per_frame_uJ.nominal
+
+
 def test_other_sources_or_other_data_on_a_worker_are_refused(wall: Stretch) -> None:
     """Oracle: the hashes of the plan."""
     with pytest.raises(one_run.Mismatch, match="version"):
@@ -242,6 +259,7 @@ def test_every_entry_is_a_row_and_the_plots_are_files(tmp_path: Path) -> None:
     frame = table(rows, outcomes, ("frontend.corner",))
     assert frame["bits"].tolist() == [18, 14, 10, 6] and frame["status"].tolist() == ["ok", "ok", "diverged", "not_run"]
     assert frame["frontend.corner"].tolist() == ["shi_tomasi"] * 4 and frame["reason"][2] == "ATE 9 m"
+    assert {"memory_kb", "energy_uj_per_frame"} <= set(frame.columns) and frame["energy_uj_per_frame"].isna().all()  # nothing was counted
     files = draw(frame, tmp_path)
     assert [path.name for path in files] == ["ate-bits.png", "ate-bits.svg"] and all(path.stat().st_size > 5000 for path in files)
     priced = frame.assign(memory_kb=[9.0, 8.0, 7.0, 6.0], energy_uj_per_frame=[4.0, 4.0, 3.0, 2.0])

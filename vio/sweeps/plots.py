@@ -109,7 +109,7 @@ def _lines(axis: "Axes", frame: "pandas.DataFrame", name: str) -> None:
         means = means if is_text else means.sort_values(name)
         x = means[name].astype(str if is_text else float)
         colour = _COLOURS[i % len(_COLOURS)]
-        axis.plot(x, means["ate_rmse_m"].astype(float), color=colour, marker=_MARKERS[i % len(_MARKERS)], ms=4, lw=1.2, label=sequence)
+        axis.plot(x, means["ate_rmse_m"].to_numpy(float, na_value=np.nan), color=colour, marker=_MARKERS[i % len(_MARKERS)], ms=4, lw=1.2, label=sequence)
         bad = means["ok"] < means["rows"]
         if bad.any():
             axis.plot(x[bad], np.ones(int(bad.sum())), "x", color=_FAILED, ms=6, mew=1.5, transform=axis.get_xaxis_transform(), clip_on=False)

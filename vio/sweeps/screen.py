@@ -11,7 +11,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from vio.sweeps.search import Smallest
-from vio.sweeps.table import averaged, swept
+from vio.sweeps.table import COSTS, averaged, swept
 
 if TYPE_CHECKING:
     import pandas
@@ -89,7 +89,7 @@ def print_table(frame: "pandas.DataFrame") -> None:
     skipped = frame[frame["status"] == "skipped"].drop_duplicates("sequence")
     frame = frame[frame["status"] != "skipped"]
     columns, sequences = swept(frame), list(dict.fromkeys(frame["sequence"]))
-    costs = [name for name in ("memory_kb", "energy_uj_per_frame") if name in frame]
+    costs = [name for name in COSTS if name in frame]
     table = _table(*columns, "ok", *(f"ATE {name} [m]" for name in sequences), *costs, "reason")
     groups = frame.groupby(columns, sort=False, dropna=False) if columns else [((), frame)]
     for values, rows in groups:

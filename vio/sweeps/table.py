@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 METRICS = (
     "frames", "poses", "coverage", "path_m", "ate_rmse_m", "ate_max_m", "ate_percent", "rpe_1s_m", "rpe_1s_deg", "degraded", "lost",
 )  # fmt: skip
+COSTS = ("memory_kb", "energy_uj_per_frame")
 _WHOLE = ("seed", "bits", "max_frames", "frames", "poses", "degraded", "lost")
 NOT_RUN = Outcome("not_run", "the sweep was ended before")
 
@@ -29,8 +30,8 @@ def table(entries: tuple[Entry, ...], outcomes: dict[str, Outcome], fields: tupl
     frame = pandas.DataFrame(rows)
     for name in _WHOLE:
         frame[name] = frame[name].astype("Int64")
-    for name in METRICS:
-        if name not in _WHOLE:
+    for name in (*METRICS, *COSTS):
+        if name in frame and name not in _WHOLE:
             frame[name] = frame[name].astype("Float64")
     return frame
 
@@ -77,7 +78,8 @@ def swept(frame: "pandas.DataFrame") -> list[str]:
 
 def averaged(frame: "pandas.DataFrame", by: list[str]) -> "pandas.DataFrame":
     """Mean ATE and costs of the rows that are ok, for each value of the columns `by`, and how many rows there are and how many are ok."""
-    numbers = [name for name in ("ate_rmse_m", "memory_kb", "energy_uj_per_frame") if name in frame]
+    numbers = [name for name in ("ate_rmse_m", *COSTS) if name in frame]
     groups = frame.assign(ok=frame["status"] == "ok").groupby(by, sort=False, dropna=False)
     means = groups.apply(lambda rows: rows.loc[rows["ok"], numbers].mean(), include_groups=False)
+    means = means.astype("Float64")
     return means.assign(rows=groups.size(), ok=groups["ok"].sum()).reset_index()
