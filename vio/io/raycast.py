@@ -10,6 +10,7 @@ import numpy as np
 from vio.io.shading import shade
 
 TILE = 16  # pixels: objects are sorted out once per tile, not per ray
+ROUNDING = 1e-9  # what a bound may lack
 NEAR = 0.02  # m: nothing nearer is ever drawn
 ORIGIN, AXES, HALF, CLOSEST, VIEW_COLUMNS = 0, 3, 12, 15, 16  # columns of a view; see `_view`
 
@@ -37,7 +38,7 @@ def _view(center, half, R_WO, R_WC, p_WC):
         view[k, ORIGIN : ORIGIN + 3] = R_OW @ (p_WC - center[box])
         view[k, AXES : AXES + 9] = (R_OW @ R_WC).ravel()
         view[k, HALF : HALF + 3] = half[box]
-        view[k, CLOSEST] = closest[box]
+        view[k, CLOSEST] = closest[box] if box > 0 else -1e30  # the room is always tried
         _bound(view[k], bounds[k])
     bounds[n - 1] = np.array([-1e30, 1e30, -1e30, 1e30])
     return view, bounds, order
@@ -67,18 +68,18 @@ def _bound(box, bound):
         for end in range(2):
             for row in range(2):
                 value = ends[end, row] / max(ends[end, 2], NEAR)
-                bound[2 * row] = min(bound[2 * row], value)
-                bound[2 * row + 1] = max(bound[2 * row + 1], value)
+                bound[2 * row] = min(bound[2 * row], value - ROUNDING)
+                bound[2 * row + 1] = max(bound[2 * row + 1], value + ROUNDING)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _first_hit(view, found, count, x, y):
+def _first_hit(view, bounds, found, count, x, y):
     """Depth of the first surface on a ray among the first `count` boxes of `found`; its place in the view, its face."""
     length = np.sqrt(x * x + y * y + 1.0)
     depth, hit, hit_axis = 1e30, 0, 0
     for index in range(count):
         k = found[index]
-        if view[k, CLOSEST] > depth * length and index < count - 1:
+        if x < bounds[k, 0] or x > bounds[k, 1] or y < bounds[k, 2] or y > bounds[k, 3] or view[k, CLOSEST] > depth * length:
             continue
         near, far, near_axis, far_axis = -1e30, 1e30, 0, 0
         for axis in range(3):
@@ -114,15 +115,15 @@ def _radiance(view, order, faces, light, texels, hit, face, depth, x, y, spread)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _smooth_edge(view, order, faces, light, texels, found, count, xy, i, j, spread):
+def _smooth_edge(view, bounds, order, faces, light, texels, found, count, xy, i, j, spread, shares, surfaces):
     """Mean radiance of a pixel where surfaces meet: eight rays find the share of each surface, each is then lit once,
-    in the middle of its part of the pixel (multi-sampling at centroids)."""
-    shares, surfaces = np.zeros((8, 4)), np.full(8, -1)
+    in the middle of its part of the pixel (multi-sampling at centroids). shares (8, 4), surfaces (8,): room to work in."""
+    shares[:], surfaces[:] = 0.0, -1
     for k in range(8):
         right, down = 0.5 * _ROOKS[k, 0], 0.5 * _ROOKS[k, 1]
         x = xy[i, j, 0] + right * (xy[i, j + 1, 0] - xy[i, j - 1, 0]) + down * (xy[i + 1, j, 0] - xy[i - 1, j, 0])
         y = xy[i, j, 1] + right * (xy[i, j + 1, 1] - xy[i, j - 1, 1]) + down * (xy[i + 1, j, 1] - xy[i - 1, j, 1])
-        depth, hit, face = _first_hit(view, found, count, x, y)
+        depth, hit, face = _first_hit(view, bounds, found, count, x, y)
         slot = 0
         while surfaces[slot] != 6 * hit + face and surfaces[slot] >= 0:
             slot += 1
@@ -141,14 +142,54 @@ def _smooth_edge(view, order, faces, light, texels, found, count, xy, i, j, spre
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _cast_tile(view, order, faces, light, texels, found, count, lens, top, left, radiance):
+def _only_surface(view, bounds, found, count, left, right, top, bottom):
+    """The surface, 6 place + face, that every ray of a rectangle meets, or -1 if that is not certain.
+
+    From a point, the rays to the part of a flat face that lies inside the convex room form a convex cone: if the four
+    outermost rays meet one face, and there is no third box, then all of them do.
+    """
+    if count > 2:
+        return -1
+    _, hit, face = _first_hit(view, bounds, found, count, left, top)
+    if count == 2 and hit == found[1]:
+        return -1  # the room, with something that may stand before it
+    for corner in range(1, 4):
+        _, k, f = _first_hit(view, bounds, found, count, right if corner & 1 else left, bottom if corner & 2 else top)
+        if k != hit or f != face:
+            return -1
+    return 6 * hit + face
+
+
+@numba.njit(cache=True, inline="always", error_model="numpy")
+def _depth_of(view, surface, inside, x, y):
+    """Depth at which the ray (x, y, 1) meets the plane of a surface; the same operations as in `_first_hit`."""
+    k, axis = surface // 6, surface % 6 // 2
+    speed = view[k, AXES + 3 * axis] * x + view[k, AXES + 3 * axis + 1] * y + view[k, AXES + 3 * axis + 2]
+    inverse = 1.0 / speed
+    middle, reach = -view[k, ORIGIN + axis] * inverse, view[k, HALF + axis] * abs(inverse)
+    return middle + reach if inside else middle - reach
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _cast_plain_tile(view, order, faces, light, texels, surface, lens, top, left, radiance):
+    """A tile that shows one surface alone."""
+    inside = surface // 6 == len(order) - 1
+    for i in range(top, min(top + TILE, radiance.shape[0])):
+        for j in range(left, min(left + TILE, radiance.shape[1])):
+            x, y = lens.xy[i + 1, j + 1, 0], lens.xy[i + 1, j + 1, 1]
+            depth = _depth_of(view, surface, inside, x, y)
+            radiance[i, j] += _radiance(view, order, faces, light, texels, surface // 6, surface % 6, depth, x, y, lens.spread[i, j])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _cast_tile(view, bounds, order, faces, light, texels, found, count, lens, top, left, radiance, scratch):
     """One tile: first what each ray meets, in a ring around the tile too; then the light, smoothed where surfaces meet."""
     xy = lens.xy
+    depth, surface, shares, surfaces = scratch
     rows, columns = min(TILE, radiance.shape[0] - top), min(TILE, radiance.shape[1] - left)
-    depth, surface = np.empty((TILE + 2, TILE + 2)), np.empty((TILE + 2, TILE + 2), np.int64)
     for i in range(rows + 2):
         for j in range(columns + 2):
-            depth[i, j], hit, face = _first_hit(view, found, count, xy[top + i, left + j, 0], xy[top + i, left + j, 1])
+            depth[i, j], hit, face = _first_hit(view, bounds, found, count, xy[top + i, left + j, 0], xy[top + i, left + j, 1])
             surface[i, j] = 6 * hit + face
     for i in range(1, rows + 1):
         for j in range(1, columns + 1):
@@ -157,7 +198,7 @@ def _cast_tile(view, order, faces, light, texels, found, count, lens, top, left,
                 x, y = xy[top + i, left + j, 0], xy[top + i, left + j, 1]
                 value = _radiance(view, order, faces, light, texels, here // 6, here % 6, depth[i, j], x, y, spread)
             else:
-                value = _smooth_edge(view, order, faces, light, texels, found, count, xy, top + i, left + j, spread)
+                value = _smooth_edge(view, bounds, order, faces, light, texels, found, count, xy, top + i, left + j, spread, shares, surfaces)
             radiance[top + i - 1, left + j - 1] += value
 
 
@@ -177,11 +218,17 @@ def cast(scene, lens, R_WC, p_WC, radiance):
     """Add to `radiance` (h, w) float32 what a camera at T_WC = (R_WC, p_WC) sees of `scene` through `lens`."""
     view, bounds, order = _view(scene.center, scene.half, scene.R_WO, R_WC, p_WC)
     found = np.empty(len(order), np.int64)
+    faces, light, texels = scene.faces, scene.light, scene.texels
+    scratch = np.empty((TILE + 2, TILE + 2)), np.empty((TILE + 2, TILE + 2), np.int64), np.empty((8, 4)), np.empty(8, np.int64)
     for i in range(lens.tiles.shape[0]):
         for j in range(lens.tiles.shape[1]):
             left, right, top, bottom = lens.tiles[i, j]
             count = _overlapping(bounds, left, right, top, bottom, found)
-            _cast_tile(view, order, scene.faces, scene.light, scene.texels, found, count, lens, i * TILE, j * TILE, radiance)
+            surface = _only_surface(view, bounds, found, count, left, right, top, bottom)
+            if surface >= 0:
+                _cast_plain_tile(view, order, faces, light, texels, surface, lens, i * TILE, j * TILE, radiance)
+            else:
+                _cast_tile(view, bounds, order, faces, light, texels, found, count, lens, i * TILE, j * TILE, radiance, scratch)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -190,5 +237,5 @@ def probe(scene, R_WC, p_WC, xy, depth, surface):
     view, bounds, order = _view(scene.center, scene.half, scene.R_WO, R_WC, p_WC)
     everything = np.arange(len(order))
     for k in range(xy.shape[0]):
-        depth[k], hit, face = _first_hit(view, everything, len(order), xy[k, 0], xy[k, 1])
+        depth[k], hit, face = _first_hit(view, bounds, everything, len(order), xy[k, 0], xy[k, 1])
         surface[k] = 6 * order[hit] + face

@@ -1,7 +1,5 @@
 """Brightness of a point on a face: texture averaged over the footprint of a pixel, times the baked light."""
 
-import math
-
 import numba
 import numpy as np
 
@@ -33,10 +31,12 @@ def _bilinear(texels, start, bits, u, v):
 
 @numba.njit(cache=True, inline="always", error_model="numpy")
 def _level_of(width):
-    """Level, and its fraction in 1/256, whose texels are `width` fine ones wide: log2, straight between powers of two."""
-    mantissa, exponent = math.frexp(max(width * _SHARPNESS, 1.0))
-    level = min(exponent - 1, _LEVELS - 2)
-    return level, int(512.0 * mantissa - 256.0)
+    """Level, and its fraction in 1/256, whose texels are `width` fine ones wide: log2, straight between powers of two.
+
+    Exponent and first bits of the mantissa are read from the number itself (IEEE 754), as no call could be quicker.
+    """
+    bits = np.float64(max(width * _SHARPNESS, 1.0)).view(np.int64)
+    return min((bits >> 52) - 1023, _LEVELS - 2), (bits >> 44) & 255
 
 
 @numba.njit(cache=True, inline="always", error_model="numpy")
@@ -86,10 +86,11 @@ def shade(faces, row, light, texels, u, v, du, dv, dn, width):
         u, v, du, dv = v, u, dv, du
     per_m = faces[row, TEXELS_PER_M]
     slope_sq = du * du + dv * dv
-    stretch = np.sqrt(1.0 + slope_sq / max(dn * dn, 1e-9))
+    stretch_sq = 1.0 + slope_sq / max(dn * dn, 1e-9)
     samples, step = 1, 0.0
     width *= per_m
-    if stretch > 1.5:
+    if stretch_sq > 2.25:
+        stretch = np.sqrt(stretch_sq)
         samples = int(min(stretch, _MAX_STRETCH) + 0.5)
         step = width * stretch / (samples * np.sqrt(slope_sq))
         width = max(width, width * stretch / _MAX_STRETCH)
