@@ -37,7 +37,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_hybrid_keeps_the_inertial_file_and_follows_the_recorded_poses(recorded: Path, tmp_path: Path) -> None:
     """Oracle: the recording: bytes of its IMU file, its poses at their stamps, its biases; read back through the ASL reader."""
-    folder = render_hybrid(recorded, _SMALL, tmp_path / "hybrid")
+    folder = tmp_path / "hybrid"
+    render_hybrid(recorded, _SMALL, folder)
     imu = Path("mav0", "imu0", "data.csv")
     assert (folder / imu).read_bytes() == (recorded / imu).read_bytes()
     sequence = asl.read(folder)
@@ -55,7 +56,8 @@ def test_a_hybrid_keeps_the_inertial_file_and_follows_the_recorded_poses(recorde
 
 def test_the_pictures_of_a_hybrid_are_exposed_by_themselves(recorded: Path, tmp_path: Path) -> None:
     """Oracle: the wanted mean grey level of the specification."""
-    sequence = asl.read(render_hybrid(recorded, dataclasses.replace(_SMALL, duration=0.5), tmp_path / "short"))
+    render_hybrid(recorded, dataclasses.replace(_SMALL, duration=0.5), tmp_path / "short")
+    sequence = asl.read(tmp_path / "short")
     frame = sequence.load(1)
     assert frame.right is not None
     assert frame.left.mean() == pytest.approx(110.0, abs=12.0)

@@ -11,10 +11,11 @@ from tolerances import EXACT, TIGHT
 from vio import lie
 from vio.camera import Camera
 from vio.errors import ConfigError, DataError
-from vio.io import asl, eye, renderer
+from vio.io import asl, eye, pictures, renderer
 from vio.io.develop import develop
 from vio.io.euroc_rig import euroc_rig
-from vio.io.render_spec import CameraSpec, RenderSpec, load_specs
+from vio.io.render_spec import CameraSpec, RenderSpec
+from vio.io.render_toml import load_specs
 from vio.io.rooms import KINDS, RoomSpec
 from vio.io.scene import Box, Skin, build, clearance
 from vio.io.simulator import simulate_flight
@@ -68,7 +69,7 @@ def test_the_ground_truth_file_holds_the_exact_states(tiny: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes_on_one_thread_and_on_two(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: equality of every file."""
-    monkeypatch.setattr(renderer, "_THREADS", 1)
+    monkeypatch.setattr(pictures, "_THREADS", 1)
     assert _files(renderer.render_sequence(_TINY, tmp_path / "again")) == _files(tiny)
 
 
@@ -127,7 +128,7 @@ def test_the_corners_of_a_plate_appear_where_the_camera_projects_them() -> None:
 def test_depths_lie_on_surfaces_and_nothing_is_in_front(small: RenderSpec) -> None:
     """Oracle: the distance function of the boxes: 0 at the hit, positive at every point before it."""
     scene, rig = renderer.scene_of(small), euroc_rig(376, 240)
-    pose = renderer.poses_at(renderer.flight_of(small), np.array([renderer.EPOCH_NS + 10**9]))[0] @ rig.T_BC
+    pose = pictures.poses_at(renderer.flight_of(small), np.array([renderer.EPOCH_NS + 10**9]))[0] @ rig.T_BC
     uv = np.column_stack([np.tile(np.arange(3, 376, 12), 20), np.repeat(np.arange(3, 240, 12), 32)]).astype(float)
     xy = rig.left.unproject(uv)
     depth, _ = eye.surfaces(scene, pose, xy)
@@ -140,7 +141,7 @@ def test_depths_lie_on_surfaces_and_nothing_is_in_front(small: RenderSpec) -> No
 def test_the_right_picture_shows_what_the_left_one_and_the_depth_foretell(small: RenderSpec) -> None:
     """Oracle: left pixels carried through depth, T_RC and Camera.project; grey levels there agree unless hidden."""
     scene, rig = renderer.scene_of(small), euroc_rig(376, 240)
-    T_WB = renderer.poses_at(renderer.flight_of(small), np.array([renderer.EPOCH_NS]))
+    T_WB = pictures.poses_at(renderer.flight_of(small), np.array([renderer.EPOCH_NS]))
     left, right = (eye.draw(scene, eye.eye_of(c, T, _CLEAN), T_WB, _CLEAN, np.uint64(1)) for c, T in ((rig.left, rig.T_BC), (rig.right, rig.T_BR)))
     uv = np.column_stack([np.tile(np.arange(376), 240), np.repeat(np.arange(240), 376)]).astype(float)
     xy = rig.left.unproject(uv)
@@ -186,7 +187,7 @@ def test_motion_blur_is_the_mean_over_the_shutter(small: RenderSpec) -> None:
     """Oracle: the mean of the pictures at the single moments."""
     scene, rig = renderer.scene_of(small), euroc_rig(188, 120)
     lens = eye.eye_of(rig.left, rig.T_BC, _CLEAN)
-    poses = renderer.poses_at(renderer.flight_of(small), renderer.EPOCH_NS + 10**9 + np.array([0, 20_000_000]))
+    poses = pictures.poses_at(renderer.flight_of(small), renderer.EPOCH_NS + 10**9 + np.array([0, 20_000_000]))
     dark = dataclasses.replace(_CLEAN, gain=0.5)  # nothing may saturate
     single = [eye.draw(scene, lens, pose[None], dark, np.uint64(1)).astype(float) for pose in poses]
     blurred = eye.draw(scene, lens, poses, dark, np.uint64(1))
@@ -211,7 +212,7 @@ def test_built_in_flights_keep_away_from_walls_and_objects(name: str) -> None:
     """Oracle: the distance function of the scene, for the body and both cameras, all along the flight."""
     spec = renderer.builtin_specs()[name]
     rig, scene, flight = euroc_rig(), renderer.scene_of(spec), renderer.flight_of(spec)
-    poses = renderer.poses_at(flight, simulate_flight(flight, 40.0).t_ns)
+    poses = pictures.poses_at(flight, simulate_flight(flight, 40.0).t_ns)
     for T_BS in (np.eye(4), rig.T_BC, rig.T_BR):
         assert clearance(scene, (poses @ T_BS)[:, :3, 3]).min() > 0.7
 
@@ -282,7 +283,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch:
     def full(picture: np.ndarray, source: str) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(renderer, "encode_png", full)
+    monkeypatch.setattr(pictures, "encode_png", full)
     monkeypatch.setattr(renderer, "builtin_specs", lambda: {"tiny": _TINY})
     with pytest.raises(DataError, match="TINYVIO_CACHE"):
         renderer.builtin_sequence("tiny", tmp_path)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,16 @@ def write_camera(folder: Path, camera: CameraModel, T_BS: np.ndarray, rate_hz: f
 def write_imu(folder: Path, noise: ImuNoise, inertial: Inertial) -> None:
     """Write sensor.yaml and data.csv of the IMU, which is the body."""
     _write(folder, _imu_sensor(noise), [_IMU_HEADER, *_rows(inertial.t_ns, inertial.w_B, inertial.a_B)])
+
+
+def write_simulated(root: Path, noise: ImuNoise, pieces: Iterable[tuple[Motion, Inertial]]) -> None:
+    """Write the IMU and the exact states below `root`, piece by piece as they are made: `write_imu` and `write_truth` in constant memory."""
+    _write(root / "imu0", _imu_sensor(noise), [_IMU_HEADER])
+    _write(root / TRUTH, _sensor("visual-inertial", np.eye(4)), [_TRUTH_HEADER])
+    with (root / "imu0" / "data.csv").open("a", encoding="utf-8") as imu, (root / TRUTH / "data.csv").open("a", encoding="utf-8") as truth:
+        for motion, inertial in pieces:
+            imu.writelines(f"{row}\n" for row in _rows(inertial.t_ns, inertial.w_B, inertial.a_B))
+            truth.writelines(f"{row}\n" for row in _rows(motion.t_ns, motion.p_WB, motion.q_WB, motion.v_WB, inertial.b_g, inertial.b_a))
 
 
 def copy_imu(source: Path, folder: Path, noise: ImuNoise) -> None:

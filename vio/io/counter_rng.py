@@ -16,10 +16,10 @@ def mix(x):
 
 
 @numba.njit(cache=True, nogil=True)
-def _words(key, count):
+def _words(key, first, count):
     words = np.empty(count, np.uint64)
     for i in range(count):
-        words[i] = mix(key + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15))
+        words[i] = mix(key + np.uint64(first + i + 1) * np.uint64(0x9E3779B97F4A7C15))
     return words
 
 
@@ -28,17 +28,19 @@ def stream_key(seed: int, *path: int) -> np.uint64:
     key = seed & _MASK
     for step in path:
         key = (key * 0xD1342543DE82EF95 + (step + 1) * _GOLDEN) & _MASK
-        key = int(_words(np.uint64(key), 1)[0])
+        key = int(_words(np.uint64(key), 0, 1)[0])
     return np.uint64(key)
 
 
-def uniform(seed: int, *path: int, count: int) -> np.ndarray:
-    """`count` float64 numbers in (0, 1), neither end included."""
-    return ((_words(stream_key(seed, *path), count) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+def uniform(seed: int, *path: int, count: int, first: int = 0) -> np.ndarray:
+    """`count` float64 numbers in (0, 1), neither end included, of which the first is number `first` of the stream."""
+    return ((_words(stream_key(seed, *path), first, count) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
-def gaussian(seed: int, *path: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers of the given shape (Box and Muller 1958)."""
-    count = int(np.prod(shape))
-    pairs = uniform(seed, *path, count=2 * count).reshape(2, count)
-    return (np.sqrt(-2.0 * np.log(pairs[0])) * np.cos(2.0 * np.pi * pairs[1])).reshape(shape)
+def gaussian(seed: int, *path: int, shape: tuple[int, int], first: int = 0, rows: int | None = None) -> np.ndarray:
+    """Standard normal numbers (Box and Muller 1958): `rows` rows (default: all) of a table of the given shape, from row `first`."""
+    width, rows = shape[1], shape[0] if rows is None else rows
+    part = rows * width
+    radius = uniform(seed, *path, count=part, first=first * width)
+    angle = uniform(seed, *path, count=part, first=(shape[0] + first) * width)
+    return (np.sqrt(-2.0 * np.log(radius)) * np.cos(2.0 * np.pi * angle)).reshape(rows, width)

@@ -9,6 +9,7 @@ from vio.io.develop import develop, vignetting_table
 from vio.io.lens import VISIBLE_RADIUS, Lens, lens_of
 from vio.io.raycast import cast, probe
 from vio.io.render_spec import CameraSpec
+from vio.io.rolling import cast_rolling
 from vio.io.scene import Scene
 
 _METER_PIXELS = 48  # width of the small picture that the exposure is measured on
@@ -23,6 +24,11 @@ class Eye:
     lens: Lens
     factor: np.ndarray
 
+    @property
+    def focal(self) -> float:
+        """Pixels per radian in the middle of the picture."""
+        return float(1.0 / self.lens.spread[self.camera.height // 2, self.camera.width // 2])
+
 
 def eye_of(camera: CameraModel, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
     """Prepare a camera. Pixels that look further aside than `lens.VISIBLE_RADIUS` stay black, as outside an image circle."""
@@ -33,15 +39,19 @@ def eye_of(camera: CameraModel, T_BS: np.ndarray, spec: CameraSpec) -> Eye:
 
 
 def light(scene: Scene, eye: Eye, T_WB: np.ndarray) -> np.ndarray:
-    """Light (h, w) float32 on the sensor of `eye`, before the lens's faults, with the body at T_WB (k, 4, 4): the mean of k poses."""
+    """Light (h, w) float32 on the sensor of `eye`, before the lens's faults: the mean over k moments.
+
+    T_WB: the body's poses (k, 4, 4), or (k, h + 2, 4, 4), one for each row and for a row above and below (rolling shutter).
+    """
     radiance = np.zeros((eye.camera.height, eye.camera.width), np.float32)
-    for pose in T_WB @ eye.T_BS:
-        cast(scene, eye.lens, np.ascontiguousarray(pose[:3, :3]), pose[:3, 3].copy(), radiance)
+    for T_WC in T_WB @ eye.T_BS:
+        draw_rows = cast if T_WC.ndim == 2 else cast_rolling
+        draw_rows(scene, eye.lens, np.ascontiguousarray(T_WC[..., :3, :3]), T_WC[..., :3, 3].copy(), radiance)
     return radiance / np.float32(len(T_WB))
 
 
 def draw(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, key: np.uint64, gain: float | None = None) -> np.ndarray:
-    """Picture (h, w) uint8 that `eye` takes; T_WB (k, 4, 4) are the body's poses while the shutter is open.
+    """Picture (h, w) uint8 that `eye` takes; T_WB are the body's poses while the shutter is open (see `light`).
 
     `key` names the noise; `gain` takes the place of the specification's.
     """
@@ -52,21 +62,32 @@ def draw(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, key: np.uin
     return picture
 
 
-def exposures(scene: Scene, eye: Eye, T_WB: np.ndarray, spec: CameraSpec, frame_hz: float) -> np.ndarray:
-    """Gain (n,) of each frame: that of the specification, or what automatic exposure makes of the views from T_WB (n, 4, 4).
+class AutoExposure:
+    """Gains of one camera, frame after frame: that of the specification, or those of automatic exposure.
 
     Every frame has a gain at which its mean would be the wanted grey level; the camera approaches it exponentially.
     """
-    if spec.auto_exposure <= 0.0:
-        return np.full(len(T_WB), spec.gain)
-    meter = eye_of(_shrunk(eye.camera), eye.T_BS, spec)
-    wanted = np.log([_metered(light(scene, meter, pose[None]) * meter.factor, spec.auto_exposure / 255.0) for pose in T_WB])
-    share = 1.0 - np.exp(-1.0 / (frame_hz * spec.exposure_lag))
-    gains, now = np.empty(len(wanted)), wanted[0]
-    for k, target in enumerate(wanted):
-        now += share * (target - now)
-        gains[k] = now
-    return np.exp(gains)
+
+    def __init__(self, scene: Scene, eye: Eye, spec: CameraSpec, frame_hz: float) -> None:
+        self._scene, self._spec = scene, spec
+        self._meter = eye_of(_shrunk(eye.camera), eye.T_BS, spec)
+        self._share = 1.0 - np.exp(-1.0 / (frame_hz * spec.exposure_lag))
+        self._now: float | None = None
+
+    def gains(self, T_WB: np.ndarray) -> np.ndarray:
+        """Gains (n,) of the next n frames, seen from T_WB (n, 4, 4)."""
+        if self._spec.auto_exposure <= 0.0:
+            return np.full(len(T_WB), self._spec.gain)
+        return np.exp([self._follow(self._wanted(pose)) for pose in T_WB])
+
+    def _wanted(self, pose: np.ndarray) -> float:
+        """Logarithm of the gain that the view calls for."""
+        seen = light(self._scene, self._meter, pose[None]) * self._meter.factor
+        return float(np.log(_metered(seen, self._spec.auto_exposure / 255.0)))
+
+    def _follow(self, target: float) -> float:
+        self._now = target if self._now is None else self._now + self._share * (target - self._now)
+        return self._now
 
 
 def _metered(light_seen: np.ndarray, level: float) -> float:

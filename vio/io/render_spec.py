@@ -2,12 +2,12 @@
 
 import dataclasses
 import hashlib
-import tomllib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from vio.errors import ConfigError, DataError
+from vio.errors import ConfigError
 from vio.io.euroc_rig import INITIAL_ACCEL_BIAS, INITIAL_GYRO_BIAS
 from vio.io.rooms import KINDS, RoomSpec
 from vio.io.trajectory import Harmonics
@@ -19,7 +19,8 @@ class CameraSpec:
 
     gain: grey levels are 255 gain radiance. vignetting: share of light lost in the corners. softness: weight of each of the
     four neighbours in the lens's blur. read_noise: deviation in grey levels; shot_noise: variance per grey level.
-    shutter: s the shutter is open, seen at `shutter_samples` moments. auto_exposure: mean grey level that each camera seeks
+    shutter: s the shutter is open, seen at up to `shutter_samples` moments: as many as pixels move by, and one at least.
+    readout: s from the first row's exposure to the last row's, the middle row's being at the stamp; 0 is a global shutter. auto_exposure: mean grey level that each camera seeks
     by itself, following with a delay of `exposure_lag` s; 0 keeps `gain`.
     """
 
@@ -30,17 +31,29 @@ class CameraSpec:
     shot_noise: float = 0.012
     shutter: float = 0.0
     shutter_samples: int = 1
+    readout: float = 0.0
     auto_exposure: float = 0.0
     exposure_lag: float = 0.4
 
 
 @dataclass(frozen=True)
 class ImuSpec:
-    """Biases at the start, b_g rad/s and b_a m/s^2, and a factor on EuRoC's noise densities (0: a perfect IMU)."""
+    """What the IMU makes of the motion: saturated(M motion + bias + noise), with a matrix M for each of its triads.
+
+    Biases at the start, b_g rad/s and b_a m/s^2; noise_factor on EuRoC's densities (0: none). M is lower triangular (Rehder et
+    al., "Extending kalibr", ICRA 2016): 1 + scale on its diagonal, misalignment (yx, zx, zy) below it. limits: rad/s and m/s^2;
+    the defaults are the ranges of EuRoC's ADIS16448, 1000 degrees/s and 18 g.
+    """
 
     gyro_bias: tuple[float, float, float] = INITIAL_GYRO_BIAS
     accel_bias: tuple[float, float, float] = INITIAL_ACCEL_BIAS
     noise_factor: float = 1.0
+    gyro_scale: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    accel_scale: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    gyro_misalignment: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    accel_misalignment: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    gyro_limit: float = 17.45
+    accel_limit: float = 176.5
 
 
 @dataclass(frozen=True)
@@ -62,45 +75,43 @@ class RenderSpec:
     flight: Harmonics = field(default_factory=Harmonics)
 
     def digest(self) -> str:
-        """Twelve hexadecimal digits that differ when any field differs."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
-
-
-def load_specs(path: Path) -> dict[str, RenderSpec]:
-    """Read a TOML file of sequences, one table each; `like = "name"` starts from an earlier table instead of the defaults.
-
-    Raises DataError or ConfigError naming file and field.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    specs: dict[str, RenderSpec] = {}
-    for name, table in tables.items():
-        base = RenderSpec()
-        if isinstance(table, dict) and "like" in table:
-            like = table.pop("like")
-            if like not in specs:
-                raise ConfigError(f"{path}: '{name}.like' is {like!r}, which is no table above it")
-            base = specs[like]
-        specs[name] = checked(_filled(base, table, name, path), f"{path}: {name}")
-    return specs
+        """Twelve hexadecimal digits of all that differs from the defaults: a new option leaves them as they are."""
+        defaults = dict(_leaves(RenderSpec()))
+        changed = [(name, value) for name, value in _leaves(self) if defaults.get(name) != value]
+        return hashlib.sha256(repr(changed).encode()).hexdigest()[:12]
 
 
 def checked(spec: RenderSpec, source: str = "render") -> RenderSpec:
     """The specification itself. Raises ConfigError if nothing can be rendered from it."""
+    for name, value in _leaves(spec):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{source}: '{name}' is {value}; it must be finite")
+    if not 0.1 <= spec.frame_hz <= 1000.0:
+        raise ConfigError(f"{source}: 'frame_hz' is {spec.frame_hz}; allowed: 0.1 to 1000")
     limits = {
         "duration": (spec.duration, 0.1, 3600.0),
         "lead": (spec.lead, 0.0, 60.0),
-        "frame_hz": (spec.frame_hz, 0.1, 1000.0),
         "width": (spec.width, 16, 4096),
         "height": (spec.height, 16, 4096),
+        "room.length": (spec.room.length, 2.0, 1000.0),
+        "room.width": (spec.room.width, 2.0, 1000.0),
+        "room.height": (spec.room.height, 1.5, 200.0),
+        "room.light": (spec.room.light, 0.0, 1000.0),
+        "room.ambient": (spec.room.ambient, 0.0, 1000.0),
         "room.pieces": (spec.room.pieces, 0, 100),
+        "camera.gain": (spec.camera.gain, 0.001, 1000.0),
+        "camera.read_noise": (spec.camera.read_noise, 0.0, 100.0),
+        "camera.shot_noise": (spec.camera.shot_noise, 0.0, 10.0),
+        "camera.shutter": (spec.camera.shutter, 0.0, 1.0 / spec.frame_hz),
+        "camera.readout": (spec.camera.readout, 0.0, 1.0 / spec.frame_hz),
         "camera.shutter_samples": (spec.camera.shutter_samples, 1, 64),
         "camera.softness": (spec.camera.softness, 0.0, 0.2),
         "camera.auto_exposure": (spec.camera.auto_exposure, 0.0, 250.0),
         "camera.exposure_lag": (spec.camera.exposure_lag, 0.001, 100.0),
         "camera.vignetting": (spec.camera.vignetting, 0.0, 1.0),
+        "imu.noise_factor": (spec.imu.noise_factor, 0.0, 1e6),
+        "imu.gyro_limit": (spec.imu.gyro_limit, 0.01, 1e6),
+        "imu.accel_limit": (spec.imu.accel_limit, 0.01, 1e6),
     }
     for name, (value, low, high) in limits.items():
         if not low <= value <= high:
@@ -110,42 +121,14 @@ def checked(spec: RenderSpec, source: str = "render") -> RenderSpec:
     return spec
 
 
-def _filled(base: Any, table: Any, where: str, path: Path) -> Any:
-    """`base` with the fields of a TOML table put in; unknown names and wrong types are refused."""
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: '{where}' is a table, not {table!r}")
-    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
-    values = {}
-    for name, value in table.items():
-        if name not in fields:
-            raise ConfigError(f"{path}: unknown field '{where}.{name}'; known here: {', '.join(fields)}")
-        values[name] = _converted(fields[name], value, f"{where}.{name}", path)
-    return dataclasses.replace(base, **values)
-
-
-def _converted(old: Any, value: Any, where: str, path: Path) -> Any:
-    """One TOML value in the type of the field it replaces."""
-    if dataclasses.is_dataclass(old):
-        return _filled(old, value, where, path)
-    try:
-        if isinstance(old, tuple):
-            # the only tuples are a vector and the waves of a channel: rows of three numbers
-            if isinstance(value[0], list):
-                return tuple(_numbers(row, 3) for row in value)
-            return _numbers(value, len(old))
-        return float(value) if isinstance(old, float) else _same_type(old, value)
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise ConfigError(f"{path}: '{where}' is {value!r}, which does not fit") from None
-
-
-def _numbers(row: list, count: int) -> tuple[float, ...]:
-    if len(row) != count:
-        raise ValueError
-    return tuple(float(v) for v in row)
-
-
-def _same_type(old: Any, value: Any) -> Any:
-    if type(value) is not type(old):
-        raise TypeError
-    return value
-
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, plain value) of every field, those of vectors and waves one by one."""
+    if dataclasses.is_dataclass(value):
+        for entry in dataclasses.fields(value):
+            yield from _leaves(getattr(value, entry.name), f"{name}.{entry.name}".lstrip("."))
+    elif isinstance(value, tuple):
+        yield name, len(value)
+        for k, item in enumerate(value):
+            yield from _leaves(item, f"{name}[{k}]")
+    else:
+        yield name, value

@@ -1,44 +1,50 @@
 """Renderer: stereo pictures and inertial data of a flight through a textured room, written as an ASL/EuRoC folder.
 
-One seed gives the same bytes whatever the number of threads: a picture depends on its pose, its exposure and its key alone.
+One seed gives the same bytes whatever the number of threads. Both kinds of data are written piece by piece: an hour's flight
+needs hardly more memory than a second's.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from vio import lie
 from vio.calibration import Calibration, ImuNoise
-from vio.errors import DataError
+from vio.errors import ConfigError, DataError
 from vio.io import asl_writer, counter_rng
 from vio.io.euroc_rig import euroc_rig
-from vio.io.eye import draw, exposures, eye_of
-from vio.io.images import encode_png
-from vio.io.render_spec import CameraSpec, RenderSpec, checked, load_specs
+from vio.io.pictures import Progress, write_pictures
+from vio.io.render_spec import ImuSpec, RenderSpec, checked
+from vio.io.render_toml import load_specs
 from vio.io.resources import resource
-from vio.io.rooms import RoomSpec, furnished
+from vio.io.rooms import RoomSpec, enlarged, furnished
 from vio.io.scene import Scene
-from vio.io.simulator import measure, stamps
-from vio.io.trajectory import Flight, from_harmonics
+from vio.io.simulator import ImuFaults, measured_pieces, simulate_flight, stamps
+from vio.io.trajectory import Flight, Harmonics, from_harmonics
 
-VERSION = 3  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
+VERSION = 4  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
 EPOCH_NS = 1_700_000_000_000_000_000  # stamp of the first frame, of the size real recordings have
-Progress = Callable[[int, int], None]
-_THREADS = 2
 _TAIL = 0.02  # s of inertial data after the last frame
-_NOISE_STREAM, _IMU_STREAM = 21, 22
+_IMU_STREAM = 22
+_AWAY = 0.6  # m: nothing stands nearer than this to the flight
+_LOWEST = 0.2  # m above the floor
 
 
 def flight_of(spec: RenderSpec) -> Flight:
     """The flight of a specification; time 0 is the first frame, at `EPOCH_NS`."""
-    margin = spec.camera.shutter
-    return from_harmonics(spec.flight, -spec.lead - margin, spec.duration + _TAIL + margin, EPOCH_NS)
+    return _flight(spec.flight, spec.lead, spec.duration, exposure_margin(spec))
+
+
+@lru_cache(maxsize=2)
+def _flight(shape: Harmonics, lead: float, duration: float, margin: float) -> Flight:
+    return from_harmonics(shape, -lead - margin, duration + _TAIL + margin, EPOCH_NS)
+
+
+def exposure_margin(spec: RenderSpec) -> float:
+    """Seconds before and after a frame's stamp within which its light is gathered."""
+    return spec.camera.shutter + spec.camera.readout
 
 
 def render_sequence(spec: RenderSpec, directory: Path, progress: Progress | None = None) -> Path:
@@ -51,14 +57,17 @@ def render_sequence(spec: RenderSpec, directory: Path, progress: Progress | None
     flight, rig = flight_of(spec), euroc_rig(spec.width, spec.height)
     imu_ns = stamps(-spec.lead, spec.duration + _TAIL, rig.imu.rate_hz, EPOCH_NS)
     frame_ns = stamps(0.0, spec.duration, spec.frame_hz, EPOCH_NS)[:-1]
-    motion = flight.at(imu_ns)
-    noise = _scaled(rig.imu, spec.imu.noise_factor)
-    inertial = measure(motion, noise, int(counter_rng.stream_key(spec.seed, _IMU_STREAM)), np.array(spec.imu.gyro_bias), np.array(spec.imu.accel_bias))
     with asl_writer.whole_folder(Path(directory)) as folder:
-        asl_writer.write_imu(folder / "mav0" / "imu0", rig.imu, inertial)
-        asl_writer.write_truth(folder / "mav0" / asl_writer.TRUTH, motion, inertial.b_g, inertial.b_a)
+        write_simulated_imu(spec, flight, rig, imu_ns, folder / "mav0")
         write_pictures(spec, scene_of(spec), flight, rig, frame_ns, folder / "mav0", progress)
     return Path(directory)
+
+
+def write_simulated_imu(spec: RenderSpec, flight: Flight, rig: Calibration, imu_ns: np.ndarray, root: Path) -> None:
+    """Write inertial data at stamps imu_ns (n,) and the exact states there below `root`."""
+    seed, imu = int(counter_rng.stream_key(spec.seed, _IMU_STREAM)), spec.imu
+    noise, biases = _scaled(rig.imu, imu.noise_factor), (np.array(imu.gyro_bias), np.array(imu.accel_bias))
+    asl_writer.write_simulated(root, rig.imu, measured_pieces(flight, imu_ns, noise, seed, *biases, _faults(imu)))
 
 
 def _scaled(noise: ImuNoise, factor: float) -> ImuNoise:
@@ -66,63 +75,32 @@ def _scaled(noise: ImuNoise, factor: float) -> ImuNoise:
     return replace(noise, gyro_noise=factor * noise.gyro_noise, gyro_walk=factor * noise.gyro_walk, accel_noise=factor * noise.accel_noise, accel_walk=factor * noise.accel_walk)
 
 
-def poses_at(flight: Flight, t_ns: np.ndarray) -> np.ndarray:
-    """Body poses T_WB (n, 4, 4) of a flight."""
-    motion = flight.at(t_ns)
-    return np.array([lie.pose(lie.matrix_from_quat(q), p) for p, q in zip(motion.p_WB, motion.q_WB)])
+def _faults(imu: ImuSpec) -> ImuFaults:
+    """Scale, misalignment and ranges."""
+    matrices = [_lower(imu.gyro_scale, imu.gyro_misalignment), _lower(imu.accel_scale, imu.accel_misalignment)]
+    return ImuFaults(*matrices, imu.gyro_limit, imu.accel_limit)
 
 
-def _shutter_poses(flight: Flight, frame_ns: np.ndarray, spec: CameraSpec) -> np.ndarray:
-    """Poses (frames, shutter_samples, 4, 4): moments evenly over the exposure, whose middle is the frame's stamp."""
-    k = spec.shutter_samples
-    offsets = np.rint(((np.arange(k) + 0.5) / k - 0.5) * spec.shutter * 1e9).astype(np.int64)
-    return poses_at(flight, (frame_ns[:, None] + offsets).ravel()).reshape(len(frame_ns), k, 4, 4)
-
-
-def write_pictures(spec: RenderSpec, scene: Scene, flight: Flight, rig: Calibration, frame_ns: np.ndarray, root: Path, progress: Progress | None) -> None:
-    """Draw and encode all pictures of both cameras into root/cam0 and root/cam1, each picture by one of the threads."""
-    poses = _shutter_poses(flight, frame_ns, spec.camera)
-    pairs = [(rig.left, rig.T_BC), (rig.right, rig.T_BR)]
-    eyes = [eye_of(camera, T_BS, spec.camera) for camera, T_BS in pairs]
-    gains = [exposures(scene, eye, poses[:, 0], spec.camera, spec.frame_hz) for eye in eyes]
-    folders = [asl_writer.write_camera(root / f"cam{k}", eye.camera, eye.T_BS, spec.frame_hz, frame_ns) for k, eye in enumerate(eyes)]
-
-    def one(index: int, side: int) -> None:
-        key = counter_rng.stream_key(spec.seed, _NOISE_STREAM, side, index)
-        picture = draw(scene, eyes[side], poses[index], spec.camera, key, float(gains[side][index]))
-        path = folders[side] / f"{frame_ns[index]}.png"
-        path.write_bytes(encode_png(picture, str(path)))
-
-    jobs = [(index, side) for index in range(len(frame_ns)) for side in range(2)]
-    for done, _ in enumerate(_in_threads(one, jobs), 1):
-        if progress and done % 2 == 0:
-            progress(done // 2, len(frame_ns))
-
-
-def _in_threads(work: Callable[..., None], jobs: list[tuple[int, int]]) -> Iterator[None]:
-    """Do all jobs, a few at a time, yielding in their order; on an error or an interruption no further one is begun."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="render") as pool:
-        pending: deque[Future[None]] = deque()
-        try:
-            for job in jobs:
-                pending.append(pool.submit(work, *job))
-                if len(pending) > 2 * _THREADS:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-@lru_cache(maxsize=2)
-def _furnished(room: RoomSpec, seed: int) -> Scene:
-    return furnished(room, seed)
+def _lower(scale: tuple[float, float, float], misalignment: tuple[float, float, float]) -> np.ndarray:
+    """Lower triangular matrix (3, 3) near the identity."""
+    yx, zx, zy = misalignment
+    return np.array([[1.0 + scale[0], 0.0, 0.0], [yx, 1.0 + scale[1], 0.0], [zx, zy, 1.0 + scale[2]]])
 
 
 def scene_of(spec: RenderSpec) -> Scene:
-    """The room of a specification with its light; the last ones asked for are kept."""
-    return _furnished(spec.room, spec.seed)
+    """The room of a specification with its light, large enough for the flight, without what would stand in its way.
+
+    The last ones asked for are kept. Raises ConfigError for a flight below the floor.
+    """
+    return _furnished(spec.room, spec.seed, spec.flight, spec.lead, spec.duration)
+
+
+@lru_cache(maxsize=2)
+def _furnished(room: RoomSpec, seed: int, shape: Harmonics, lead: float, duration: float) -> Scene:
+    path = simulate_flight(_flight(shape, lead, duration, 0.0), 10.0).p_WB
+    if path[:, 2].min() < _LOWEST:
+        raise ConfigError(f"the flight comes down to {path[:, 2].min():.2f} m above the floor; raise flight.z.offset until it keeps {_LOWEST} m")
+    return furnished(enlarged(room, path, _AWAY), seed, path, _AWAY)
 
 
 def builtin_names() -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Rooms of several kinds, furnished at random from a seed. The floor is z = 0, the middle of the room x = y = 0, sizes in m."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -228,6 +228,13 @@ def _plain(spec: RoomSpec, dice: _Dice) -> tuple[Box, list[Box]]:
 
 
 KINDS = {"workshop": _workshop, "cluttered": _cluttered, "hall": _hall, "plain": _plain}
+
+
+def enlarged(spec: RoomSpec, path: np.ndarray, margin: float) -> RoomSpec:
+    """The room, where needed so large that points path (n, 3) keep `margin` m from walls and ceiling."""
+    reach = np.abs(path).max(axis=0) + margin
+    length, width = max(spec.length, 2.0 * reach[0]), max(spec.width, 2.0 * reach[1])
+    return replace(spec, length=float(length), width=float(width), height=float(max(spec.height, reach[2])))
 
 
 def furnished(spec: RoomSpec, seed: int, path: np.ndarray | None = None, distance: float = 0.8) -> Scene:
