@@ -6,7 +6,7 @@ from tolerances import EXACT, LOOSE, TIGHT
 
 from vio import lie
 from vio.calibration import ImuNoise
-from vio.io.simulator import measure, simulate_flight, stamps
+from vio.io.simulator import ImuFaults, measure, measured_pieces, simulate_flight, stamps
 from vio.io.trajectory import GRAVITY_W, Channel, Harmonics, from_harmonics, path_length, through_poses
 
 _LIVELY = Harmonics(
@@ -113,6 +113,36 @@ def test_the_same_seed_gives_the_same_noise_and_another_seed_another() -> None:
     a, b, c = (measure(motion, _NOISE, seed, np.zeros(3), np.zeros(3)).w_B for seed in (1, 1, 2))
     assert np.array_equal(a, b)
     assert not np.any(a == c)
+
+
+def test_measurements_made_in_pieces_are_those_made_at_once_to_the_last_bit() -> None:
+    """Oracle: the single piece; 601 samples in pieces of 100 end with one of a single sample."""
+    flight = from_harmonics(_LIVELY, 0.0, 3.0)
+    t_ns = stamps(0.0, 3.0, 200.0)
+    whole = measure(flight.at(t_ns), _NOISE, 5, np.array([0.1, 0.2, 0.3]), np.ones(3))
+    pieces = [inertial for _, inertial in measured_pieces(flight, t_ns, _NOISE, 5, np.array([0.1, 0.2, 0.3]), np.ones(3), piece=100)]
+    assert len(pieces) == 7
+    for name in ("t_ns", "w_B", "a_B", "b_g", "b_a"):
+        assert np.array_equal(np.concatenate([getattr(piece, name) for piece in pieces]), getattr(whole, name)), name
+
+
+def test_scale_and_misalignment_multiply_the_motion_but_not_the_bias() -> None:
+    """Oracle: closed form M w + b with M written out, without noise."""
+    motion = simulate_flight(from_harmonics(_LIVELY, 0.0, 2.0))
+    M = np.array([[1.01, 0.0, 0.0], [0.002, 0.98, 0.0], [-0.003, 0.004, 1.0]])
+    imu = measure(motion, ImuNoise(0.0, 0.0, 0.0, 0.0, 200.0), 1, np.full(3, 0.5), np.zeros(3), ImuFaults(M, np.eye(3), np.inf, np.inf))
+    np.testing.assert_allclose(imu.w_B[:, 0], 1.01 * motion.w_B[:, 0] + 0.5, atol=TIGHT)
+    np.testing.assert_allclose(imu.w_B[:, 2], -0.003 * motion.w_B[:, 0] + 0.004 * motion.w_B[:, 1] + motion.w_B[:, 2] + 0.5, atol=TIGHT)
+    assert np.array_equal(imu.a_B, motion.a_B)
+
+
+def test_what_exceeds_the_range_is_cut_off_after_bias_and_noise() -> None:
+    """Oracle: the measurement without a range, clipped."""
+    motion = simulate_flight(from_harmonics(_LIVELY, 0.0, 4.0))
+    free = measure(motion, _NOISE, 2, np.full(3, 0.2), np.zeros(3))
+    held = measure(motion, _NOISE, 2, np.full(3, 0.2), np.zeros(3), ImuFaults(np.eye(3), np.eye(3), 0.5, 9.9))
+    assert np.array_equal(held.w_B, np.clip(free.w_B, -0.5, 0.5)) and np.abs(free.w_B).max() > 0.5
+    assert np.array_equal(held.a_B, np.clip(free.a_B, -9.9, 9.9)) and np.abs(free.a_B).max() > 9.9
 
 
 def test_stamps_do_not_drift_at_a_rate_whose_period_is_no_whole_nanosecond() -> None:
