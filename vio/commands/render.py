@@ -68,7 +68,7 @@ def _specification(source: str) -> tuple["RenderSpec", bool]:
         raise DataError(f"{source}: no such file or folder, and no built-in flight of this name; built in: {', '.join(known)}")
     if path.suffix == ".toml":
         return load_spec(path, known), False
-    return load_spec(resource("datasets", "recorded.toml"), known), True
+    return load_spec(resource("datasets", "render/recorded.toml"), known), True
 
 
 def _changed(spec: "RenderSpec", room: str | None, assignments: list[str], duration: float | None, seed: int | None) -> "RenderSpec":
@@ -80,7 +80,7 @@ def _changed(spec: "RenderSpec", room: str | None, assignments: list[str], durat
     from vio.io.resources import resource
 
     if room is not None:
-        spec = overlaid(spec, resource("datasets", "rooms.toml"), room)
+        spec = overlaid(spec, resource("datasets", "render/rooms.toml"), room)
     spec = replace(spec, duration=spec.duration if duration is None else duration, seed=spec.seed if seed is None else seed)
     return checked(overridden(spec, assignments), "render")
 
