@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 
@@ -69,14 +69,22 @@ class Maker:
 
 
 @contextmanager
-def written(folder: Path, kind: str) -> Iterator[tuple[Maker, Path]]:
-    """A maker, and the path of the bag it writes in `folder`: a .bag or .mcap file, or a rosbag 2 folder."""
+def written(folder: Path, kind: str, compressed: str = "") -> Iterator[tuple[Maker, Path]]:
+    """A maker, and the path of the bag it writes in `folder`: a .bag or .mcap file, or a rosbag 2 folder.
+
+    compressed: for rosbag1 "lz4" or "bz2", for the others zstd of each "message", of the "file", or in the "storage".
+    """
     if kind == "rosbag1":
-        with Writer1(folder / "flight.bag") as writer:
+        writer1 = Writer1(folder / "flight.bag")
+        if compressed:
+            writer1.set_compression(Writer1.CompressionFormat[compressed.upper()])
+        with writer1 as writer:
             yield Maker(writer, True), folder / "flight.bag"
         return
-    plugin = StoragePlugin.MCAP if kind == "mcap" else StoragePlugin.SQLITE3
-    with Writer2(folder / "flight", version=9, storage_plugin=plugin) as writer:
+    writer2 = Writer2(folder / "flight", version=9, storage_plugin=StoragePlugin.MCAP if kind == "mcap" else StoragePlugin.SQLITE3)
+    if compressed:
+        writer2.set_compression(CompressionMode[compressed.upper()], CompressionFormat.ZSTD)
+    with writer2 as writer:
         yield Maker(writer, False), folder / "flight" / "flight.mcap" if kind == "mcap" else folder / "flight"
 
 

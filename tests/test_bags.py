@@ -83,6 +83,17 @@ def test_a_bag_opens_as_any_sequence_with_threads_and_in_mono(whole: Path) -> No
     assert mono.load(2).right is None and (mono.load(2).left == PICTURES[1, 2]).all()
 
 
+@pytest.mark.parametrize(("kind", "compressed"), [("rosbag1", "lz4"), ("rosbag1", "bz2"), ("rosbag2", "message"), ("rosbag2", "file"), ("mcap", "storage")])
+def test_compressed_bags_are_read(tmp_path: Path, kind: str, compressed: str) -> None:
+    """Every compression that the formats know, with pictures asked for out of order."""
+    with written(tmp_path, kind, compressed) as (maker, path):
+        fill(maker)
+    kalibr.write_pair(path.parent, RIG, NAMES)
+    recording = bag.read_recording(path)
+    assert np.abs(recording.imu - IMU_ROWS).max() == EXACT
+    assert all((recording.cameras[1].load(i) == PICTURES[1, i]).all() for i in (4, 0, 5))
+
+
 def test_a_calibration_elsewhere_and_an_asl_calibration_serve_a_bag(whole: Path, recording: Path, tmp_path: Path) -> None:
     """An ASL folder's sensor.yaml files may calibrate a bag; a bag alone is refused with the remedy."""
     with pytest.raises(CalibrationError, match="320x240"):
