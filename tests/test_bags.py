@@ -102,6 +102,17 @@ def test_a_calibration_elsewhere_and_an_asl_calibration_serve_a_bag(whole: Path,
         open_sequence(whole, calibration=tmp_path)
 
 
+def test_a_folder_that_holds_one_bag_is_that_bag(tmp_path: Path) -> None:
+    """Oracle: the bag itself; with a second one beside it the folder is refused and both are named."""
+    with written(tmp_path, "rosbag1") as (maker, path):
+        fill(maker)
+    kalibr.write_pair(tmp_path, RIG, NAMES)
+    assert (open_sequence(tmp_path).frame_t_ns == open_sequence(path).frame_t_ns).all()
+    (tmp_path / "second.mcap").touch()
+    with pytest.raises(DataError, match="holds several bags, flight.bag, second.mcap; name one"):
+        open_sequence(tmp_path)
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut in half": lambda data: data[: len(data) // 2],
     "without its end": lambda data: data[:-40],
