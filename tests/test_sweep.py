@@ -154,6 +154,12 @@ def test_one_at_a_time_ends_with_a_profile_of_the_smallest_widths(plan: Path, mo
     assert frame["ate_rmse_m"].iloc[-1] <= 1.5 * reference and frame["signal"].iloc[-1] == "all"
 
 
+def _answers(address: str) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(address.rsplit(":")[-1]))) == 0
+
+
 @contextmanager
 def _dask() -> Iterator[str]:
     """A scheduler and two single-threaded workers as separate programs; yields the address."""
@@ -166,6 +172,9 @@ def _dask() -> Iterator[str]:
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]
     programs = [subprocess.Popen(command, **quiet) for command in (dask, worker, worker)]
     try:
+        _until(lambda: _answers(address), programs[0])
+        with Client(address, timeout=120) as client:
+            client.wait_for_workers(2, timeout=120)
         yield address
     finally:
         for program in programs:

@@ -7,6 +7,7 @@ has no dashboard; any other cluster is reached by the address of its scheduler.
 import logging
 import queue
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from vio.sweeps.one_run import Mismatch, run_point
 from vio.sweeps.outcome import Outcome, Store
 from vio.sweeps.points import Point
 
-_PATIENCE = 5.0  # s until a scheduler has answered
+_PATIENCE = 10.0  # s until a scheduler has answered
 _WORKER_PATIENCE = 20.0  # s until it has a worker
 _POLL = 0.2  # s between looks at Ctrl-C
 _FORGIVEN = 2  # deaths of a worker per point; the next one gives the point up
@@ -30,7 +31,7 @@ class ClusterError(TinyvioError):
 
 
 class _Undisturbed(WorkerPlugin):
-    """A local worker hears the terminal's Ctrl-C too; ending it is its parent's business."""
+    """A worker that replaces a dead one hears the terminal's Ctrl-C; ending it is its parent's business."""
 
     name = "tinyvio-undisturbed"
 
@@ -42,12 +43,28 @@ class _Undisturbed(WorkerPlugin):
 @contextmanager
 def local(workers: int) -> Iterator[Client]:
     """A cluster of `workers` processes on this machine; a worker that dies is replaced."""
-    with _settings(), LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, memory_limit=None, host="127.0.0.1",
-        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, silence_logs=logging.CRITICAL,
-    ) as cluster, Client(cluster) as client:  # fmt: skip
-        client.register_plugin(_Undisturbed())
-        yield client
+    with _settings():
+        with _deaf():
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=None, host="127.0.0.1",
+                dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, silence_logs=logging.CRITICAL,
+            )  # fmt: skip
+        with cluster, Client(cluster) as client:
+            client.register_plugin(_Undisturbed())
+            yield client
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C is not heard within, nor by processes that are born within."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager

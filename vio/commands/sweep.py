@@ -53,14 +53,14 @@ def sweep(
         plan = replace(plan, search=replace(plan.search, max_loss=max_loss))
     base = _wide(plan) if one_at_a_time else None
     folder = out or Path("runs") / file.stem
-    with interruptible() as stop, Progress(quiet) as progress:
+    with Progress(quiet) as progress:
         places, sequences = _places(plan, progress)
         job = _Job(plan, places, base)
         writers.prepare_folder(folder)
         cluster = _cluster(workers, scheduler, job, sequences, progress)
-        job.run(cluster, Store(folder / "points"), stop, progress)
+        interrupted = job.run(cluster, Store(folder / "points"), progress)
     _report(job, folder, quiet)
-    if stop():
+    if interrupted:
         say(f"tinyvio: interrupted after {len(job.outcomes)} points; these are in {folder}, and the same command runs the others")
         raise typer.Exit(INTERRUPTED)
 
@@ -133,18 +133,19 @@ class _Job:
         """Rows of the table."""
         return self.search.entries() if self.search else self._entries
 
-    def run(self, cluster: AbstractContextManager, store: Any, stop: Any, progress: "Progress") -> None:
-        """Run it on a cluster; without anything to run no cluster is started."""
+    def run(self, cluster: AbstractContextManager, store: Any, progress: "Progress") -> bool:
+        """Run it on a cluster, and say whether Ctrl-C ended it early; without anything to run no cluster is started."""
         from vio.sweep import evaluate
 
         points = self.search.first() if self.search else [entry.point for entry in self._entries if entry.point]
         known = {point.key: outcome for point in points if (outcome := store.load(point.key))}
         if not self.search and all(point.key in known for point in points):
             self.outcomes = known
-            return
-        with cluster as client:
+            return False
+        with cluster as client, interruptible() as stop:
             progress.begin(len(known), len(points))
             self.outcomes = evaluate(client, points, store, self.search.told if self.search else lambda key, outcome: (), stop, progress.points)
+            return stop()
 
 
 def _cluster(workers: int | None, scheduler: str | None, job: _Job, sequences: "list[Sequence]", progress: "Progress") -> AbstractContextManager:
