@@ -16,7 +16,7 @@ from vio import lie
 
 MIN_TURNS = 30
 _REACH = 0.5  # s, lags searched on either side
-_STEP = 0.010  # s
+_STEP = 0.02  # s, a tenth of the period of the quickest motion of a hand
 _ITERATIONS = 20
 _SLOPE = 0.002  # s, half the span of the difference quotient of W
 _DRIFT_SPAN = 8.0  # s; on less a drift is not told from noise and not sought
@@ -99,9 +99,9 @@ class _Fit:
 
     def start(self) -> None:
         """The lag of the grid at which the best rotation explains most."""
-        best = np.inf
+        best, w = np.inf, _first_weights(self._phi / (self._t1 - self._t0)[:, None])
         for lag in np.arange(-_REACH, _REACH + _STEP / 2, _STEP):
-            R, scale, b, cost = _kabsch(self._turned(lag), self._phi, self._t1 - self._t0)
+            R, scale, b, cost = _kabsch(self._turned(lag), self._phi, self._t1 - self._t0, w)
             if cost < best:
                 best, self.lag, self.R, self.scale, self.b = cost, float(lag), R, scale, b
 
@@ -163,10 +163,13 @@ def _normal(e: np.ndarray, J: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
     return A + np.diag(1e-9 * np.diag(A) + 1e-12), np.einsum("n,nik,ni->k", w, J, e), sigma
 
 
-def _kabsch(turned: np.ndarray, phi: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float]:
-    """Rotation, scale, bias and robust cost that map phi to turned; Kabsch 1976 on rates about their means, reweighted twice."""
+def _kabsch(turned: np.ndarray, phi: np.ndarray, dt: np.ndarray, trust: np.ndarray) -> tuple[np.ndarray, float, np.ndarray, float]:
+    """Rotation, scale, bias and robust cost that map phi to turned; Kabsch 1976 on rates about their means, reweighted twice.
+
+    trust: (n,) first weights of phi.
+    """
     y_rate, x_rate = turned / dt[:, None], phi / dt[:, None]
-    w = _first_weights(y_rate) * _first_weights(x_rate)
+    w = _first_weights(y_rate) * trust
     for _ in range(3):
         share = w / w.sum()
         middle, centre = share @ y_rate, share @ x_rate

@@ -12,7 +12,7 @@ from vio.doctor.verdict import Level, Stretch, Verdict, graded, told, unknown
 GRAVITY = 9.81  # m/s^2
 _WINDOW = 0.5  # s
 _BIAS = 0.2  # rad/s, the largest mean rate of a rig at rest
-_REST_AT_START = 1.0  # s
+_REST_AT_START = 0.5  # s
 _GRAVITY_WARN, _GRAVITY_FAULT = 0.3, 0.6  # m/s^2 at rest
 _MOVING_WARN, _MOVING_FAULT = 1.5, 3.0  # m/s^2, of the mean over a few seconds of motion
 _MEAN_SPAN = 3.0  # s
@@ -78,11 +78,12 @@ def _finite(good: np.ndarray) -> Verdict:
 
 def _rest(rest: Rest, t: np.ndarray) -> Verdict:
     moving = np.flatnonzero(~rest.still)
-    still = float(rest.begin[moving[0]] - t[0]) if len(moving) else float(t[-1] - t[0])
-    level = Level.OK if still >= _REST_AT_START - _WINDOW else Level.WARNING
+    first = int(moving[0]) if len(moving) else len(rest.begin)
+    still = float(rest.begin[first - 1] - t[0]) + _WINDOW if first else 0.0
+    level = Level.OK if still >= _REST_AT_START else Level.WARNING
     figure = f"at rest for the first {still:.1f} s" if still > 0 else "already moving at the first sample"
     remedy = "let the rig stand still for a second or two at the start: it gives the gyro's bias and the direction of gravity"
-    return Verdict("imu.rest", level, figure, f"{_REST_AT_START - _WINDOW:g} s", remedy, still, "s")
+    return Verdict("imu.rest", level, figure, f"{_REST_AT_START:g} s", remedy, still, "s")
 
 
 def gravity(rest: Rest, t: np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> Verdict:
