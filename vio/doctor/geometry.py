@@ -40,10 +40,15 @@ def against_gyro(seen: Look, calibration: Calibration, imu: tuple[np.ndarray, np
     return [_lag(found, calibration.time_offset), _drift(found), rotation(found, calibration.T_BC[:3, :3]), _units(found)]
 
 
+def _is_known(value: float, sigma: float, wanted: float) -> bool:
+    """Three sigmas are as small as wanted, or the value is nine of them."""
+    return bool(3.0 * sigma <= wanted or abs(value) >= 9.0 * sigma)
+
+
 def _lag(found: Alignment, declared: float) -> Verdict:
     """What remains after the declared offset, which the reader has applied."""
     item = "camera.lag"
-    if 3.0 * found.lag_sigma > _LAG_KNOWN:
+    if not _is_known(found.lag, found.lag_sigma, _LAG_KNOWN):
         return unknown(item, f"too little change of rotation: known to {3e3 * found.lag_sigma:.0f} ms only")
     side = "ahead of" if found.lag < 0 else "behind"
     figure = f"the camera's clock is {abs(1e3 * found.lag):.1f} ms {side} the IMU's (+- {3e3 * found.lag_sigma:.1f} ms)"
@@ -53,7 +58,7 @@ def _lag(found: Alignment, declared: float) -> Verdict:
 
 def _drift(found: Alignment) -> Verdict:
     item = "camera.drift"
-    if 3.0 * found.drift_sigma > _DRIFT_KNOWN:
+    if not _is_known(found.drift, found.drift_sigma, _DRIFT_KNOWN):
         return unknown(item, "the recording is too short or turns too little")
     ppm = -1e6 * found.drift
     figure = f"the camera's clock runs {abs(ppm):.0f} ppm too {'fast' if ppm > 0 else 'slow'} (+- {3e6 * found.drift_sigma:.0f} ppm)"
@@ -63,11 +68,11 @@ def _drift(found: Alignment) -> Verdict:
 
 def rotation(found: Alignment, R_BC: np.ndarray) -> Verdict:
     """The calibrated rotation of the left camera against that of the alignment."""
-    item = "camera.rotation"
-    if 3.0 * np.rad2deg(found.rotation_sigma) > _TURN_KNOWN:
-        return unknown(item, f"the rig turns about too few axes: known to {3 * np.rad2deg(found.rotation_sigma):.0f} degrees only")
+    item, sigma = "camera.rotation", float(np.rad2deg(found.rotation_sigma))
     off, inverse = angle(R_BC.T @ found.R_BS), angle(R_BC @ found.R_BS)
-    figure = f"T_BS of the left camera is off by {off:.2f} degrees (+- {3 * np.rad2deg(found.rotation_sigma):.2f})"
+    if not _is_known(off, sigma, _TURN_KNOWN):
+        return unknown(item, f"the rig turns about too few axes: known to {3.0 * sigma:.0f} degrees only")
+    figure = f"T_BS of the left camera is off by {off:.2f} degrees (+- {3.0 * sigma:.2f})"
     remedy = "calibrate the rotation between camera and IMU; found R_BC: " + _rows(found.R_BS)
     if off > _TURN_FAULT and inverse < min(_INVERTED, off):
         figure = f"T_BS of the left camera is inverted: its inverse fits to {inverse:.2f} degrees, itself to {off:.1f}"
