@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vio.doctor import files
+from vio.doctor import files, geometry
 from vio.doctor.examination import examine
 from vio.doctor.look import Look, look, restamped
 from vio.doctor.verdict import Level, Verdict
@@ -166,3 +166,14 @@ def test_several_faults_of_the_clip_are_told_apart(clip: tuple[Sequence, Look]) 
     assert {"images.left.black", "images.right.frozen", "images.left.overexposed", "imu.gaps", "imu.gravity", "imu.gyro_spikes", "camera.gaps"} <= found.keys()
     assert "0.50 to 0.75 s" in found["images.left.black"].figure and "1.00 to 1.25 s" in found["images.right.frozen"].figure
     assert "images.right.black" not in found and "images.left.frozen" not in found
+
+
+def test_a_rig_that_stands_still_gives_no_false_alarm_and_a_dead_gyro_does(shaken: tuple[Sequence, Look]) -> None:
+    """Oracle: turns a thousandth of the real ones beside a gyro that shows noise alone, then the real ones beside the same gyro."""
+    sequence, seen = shaken
+    noise = np.random.default_rng(3).normal(0.0, 2e-3, sequence.imu_w_B.shape)
+    standing = replace(seen, turns=replace(seen.turns, phi=1e-3 * seen.turns.phi))
+    found = {v.item: v.level for v in geometry.against_gyro(standing, sequence.calibration, (sequence.imu_t_ns, noise))}
+    assert found == {"camera.lag": Level.UNKNOWN}
+    found = {v.item: v.level for v in geometry.against_gyro(seen, sequence.calibration, (sequence.imu_t_ns, noise))}
+    assert found == {"camera.lag": Level.FAULT}

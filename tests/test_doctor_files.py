@@ -12,6 +12,9 @@ from conftest import edit_line
 from vio.cli import app
 from vio.doctor import clocks, files
 from vio.doctor.verdict import Level, Verdict
+from vio.io import asl
+from vio.io.faults.copy import write_copy
+from vio.io.faults.registry import damaged
 
 
 def _opened(folder: Path, scratch: Path) -> tuple[files.Patient, dict[str, Verdict]]:
@@ -81,6 +84,22 @@ def test_what_a_broken_folder_still_has_is_examined(damage: Callable[[Path], Non
     patient, ill = _opened(recording, tmp_path / "a")
     assert words in ill[item].figure
     assert (patient.imu is not None, patient.sequence is not None) == ("imu" in left, "sequence" in left)
+
+
+@pytest.mark.parametrize(
+    ("fault", "item", "words"),
+    [
+        ("truncated-images:share=0.5", "files.cam0", "cut off or empty"),
+        ("truncated-table:imu", "files.imu0", "rows of data.csv cannot be read"),
+        ("truncated-table:left,share=0.5", "files.cam0", "rows of data.csv cannot be read"),
+        ("truncated-table:right,share=0.5", "files.cam1", "rows of data.csv cannot be read"),
+    ],
+)
+def test_files_cut_short_by_corrupt_are_named(fault: str, item: str, words: str, recording: Path, tmp_path: Path) -> None:
+    """Oracle: the fault that was made; what is left is read all the same."""
+    copy = write_copy(damaged(asl.read(recording), [fault], 1), recording, tmp_path / "copy")
+    patient, ill = _opened(copy, tmp_path / "a")
+    assert words in ill[item].figure and patient.sequence is not None
 
 
 def test_rows_out_of_order_are_told_of_the_table_itself(recording: Path, tmp_path: Path) -> None:

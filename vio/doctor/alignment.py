@@ -15,6 +15,7 @@ import numpy as np
 from vio import lie
 
 MIN_TURNS = 30
+STANDING = 0.02  # rad/s of excitation below which nothing can be told
 _REACH = 0.5  # s, lags searched on either side
 _STEP = 0.02  # s, a tenth of the period of the quickest motion of a hand
 _ITERATIONS = 20
@@ -35,8 +36,9 @@ class Turns:
 class Alignment:
     """Gyro time = sensor time + lag. Sigmas are one standard deviation.
 
-    lag s at the middle, drift s/s (0 with an infinite sigma on short recordings), R_BS (3, 3), scale (gyro / sensor), b (3,) rad/s; rotation_sigma rad about the worst axis;
-    correlation: share of the turning that agrees, at most 1; turns used; seconds spanned.
+    lag s at the middle, drift s/s (0 with an infinite sigma on short recordings), R_BS (3, 3), scale (gyro / sensor), b (3,) rad/s;
+    rotation_sigma rad about the worst axis; correlation: share of the turning that agrees, at most 1; excitation rad/s: how much the
+    rates vary, by the livelier of the two sensors; turns used; seconds spanned.
     """
 
     lag: float
@@ -49,6 +51,7 @@ class Alignment:
     scale_sigma: float
     b: np.ndarray
     correlation: float
+    excitation: float
     turns: int
     seconds: float
 
@@ -143,13 +146,14 @@ class _Fit:
         A, _, sigma = _normal(e, J)
         covariance = sigma**2 * np.linalg.inv(A)
         turned = self._turned(self.lag)
-        spread = np.median(np.sum((turned - np.median(turned, axis=0)) ** 2, axis=1))
+        spread = _spread(turned)
         correlation = 1.0 - float(np.median(np.sum(e**2, axis=1)) / max(spread, 1e-18))
+        excitation = float(np.sqrt(max(spread, _spread(self._phi))) / np.median(self._t1 - self._t0))
         deviations = np.sqrt(np.diag(covariance))
         worst = float(np.sqrt(np.linalg.eigvalsh(covariance[2:5, 2:5])[-1]))
         return Alignment(
             self.lag, float(deviations[0]), self.drift, float(deviations[1]) if self.drift else np.inf, lie.orthonormalised(self.R), worst,
-            self.scale, float(self.scale * deviations[8]), self.b, correlation, len(e), float(self._t1[-1] - self._t0[0]),
+            self.scale, float(self.scale * deviations[8]), self.b, correlation, excitation, len(e), float(self._t1[-1] - self._t0[0]),
         )
 
 
@@ -183,6 +187,11 @@ def _kabsch(turned: np.ndarray, phi: np.ndarray, dt: np.ndarray, trust: np.ndarr
         w = 1.0 / (1.0 + (length / (2.0 * np.median(length) + 1e-12)) ** 2)
     relative = np.median(length**2) / max(np.median(np.sum(y**2, axis=1)), 1e-18)
     return R, scale, middle - scale * R @ centre, float(relative)
+
+
+def _spread(x: np.ndarray) -> float:
+    """Median squared distance from the median."""
+    return float(np.median(np.sum((x - np.median(x, axis=0)) ** 2, axis=1)))
 
 
 def _first_weights(rate: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ _UNPAIRED_FAULT = 0.05  # share of the pictures
 
 @dataclass(frozen=True)
 class Clock:
-    """Stamps (n,) int64 ns of one sensor in the order in which they were recorded; `rate_hz` as the calibration declares it."""
+    """Stamps (n,) int64 ns of one sensor in the order in which they were recorded; `least_hz` is useful, `rate_hz` what the calibration declares."""
 
     sensor: str
     t_ns: np.ndarray
@@ -81,8 +81,8 @@ def _jitter(sensor: str, t_ns: np.ndarray) -> Verdict:
     spread = float(np.quantile(np.abs(usual - period), 0.95))
     remedy = "stamps of arrival instead of capture? use the sensor's own clock, or a hardware trigger"
     limit = f"{_JITTER_WARN * period / 1e6:.2g} ms"
-    return Verdict(f"{sensor}.jitter", graded(spread / period, _JITTER_WARN, _JITTER_FAULT), f"95 % of the intervals within {spread / 1e6:.2g} ms of {period / 1e6:.4g} ms",
-                   limit, remedy, spread / 1e6, "ms")
+    figure = f"95 % of the intervals within {spread / 1e6:.2g} ms of {period / 1e6:.4g} ms"
+    return Verdict(f"{sensor}.jitter", graded(spread / period, _JITTER_WARN, _JITTER_FAULT), figure, limit, remedy, spread / 1e6, "ms")
 
 
 def overlap(frame_t_ns: np.ndarray | None, imu_t_ns: np.ndarray | None) -> Verdict:

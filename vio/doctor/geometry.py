@@ -6,7 +6,7 @@ import numpy as np
 
 from vio import lie
 from vio.calibration import Calibration
-from vio.doctor.alignment import Alignment, align
+from vio.doctor.alignment import STANDING, Alignment, align
 from vio.doctor.look import Look
 from vio.doctor.motion import cross, rays_of
 from vio.doctor.verdict import Level, Verdict, graded, unknown
@@ -25,6 +25,12 @@ _EPIPOLAR_WARN, _EPIPOLAR_FAULT = 1.0, 2.0  # px, median
 _BEHIND = 0.5  # share of the points behind the cameras
 _DISPARITY = 2.0  # px from which on the sign of a disparity is told
 
+_EXCHANGED, _INVERTED_BOTH = "left and right are exchanged", "T_BS of both cameras is inverted"
+_REMEDIES = {
+    _EXCHANGED: "exchange cam0 and cam1, in the pictures or in the calibration",
+    _INVERTED_BOTH: "T_BS maps the camera to the body (p_B = T_BS p_C): write the inverse of what stands there",
+}
+
 
 def against_gyro(seen: Look, calibration: Calibration, imu: tuple[np.ndarray, np.ndarray] | None) -> list[Verdict]:
     """Verdicts from the alignment of the visual rotation with the gyro; imu is (t_ns, w_B) ascending."""
@@ -33,10 +39,12 @@ def against_gyro(seen: Look, calibration: Calibration, imu: tuple[np.ndarray, np
     found = align(seen.turns, *imu)
     if found is None:
         return [unknown("camera.lag", f"too few pictures with motion ({len(seen.turns.t0_ns)} tracked pairs)")]
+    if found.excitation < STANDING:
+        return [unknown("camera.lag", f"the rig hardly turns (its rates vary by {found.excitation:.3f} rad/s)")]
     if found.correlation < _AGREEMENT:
         figure = f"the pictures turn unlike the gyro at any lag within 0.5 s (agreement {max(found.correlation, 0.0):.2f})"
-        return [Verdict("camera.lag", Level.FAULT, figure, f"agreement {_AGREEMENT:g}", "do camera and IMU share a clock and a rigid body? is the gyro alive?",
-                        found.correlation, "")]
+        remedy = "do camera and IMU share a clock and a rigid body? is the gyro alive?"
+        return [Verdict("camera.lag", Level.FAULT, figure, f"agreement {_AGREEMENT:g}", remedy, found.correlation, "")]
     return [_lag(found, calibration.time_offset), _drift(found), rotation(found, calibration.T_BC[:3, :3]), _units(found)]
 
 
@@ -125,16 +133,10 @@ def judged(calibration: Calibration, left: np.ndarray, right: np.ndarray) -> lis
     figure = f"{100 * behind:.0f} % of {near} points would lie behind the cameras"
     is_wrong = name and best < _EPIPOLAR_WARN and (behind > _BEHIND or best < 0.5 * error and error > _EPIPOLAR_WARN)
     if is_wrong:
-        figure = f"{name}: with that undone the epipolar error is {best:.2f} px instead of {error:.2f}, and {100 * best_behind:.0f} % instead of {100 * behind:.0f} % lie behind"
+        figure = f"{name}: with that undone the epipolar error is {best:.2f} px instead of {error:.2f}, "
+        figure += f"and {100 * best_behind:.0f} % of the points instead of {100 * behind:.0f} % lie behind the cameras"
     level = Level.FAULT if is_wrong or behind > _BEHIND else Level.OK
     return [*verdicts, Verdict("stereo.order", level, figure, f"{100 * _BEHIND:g} %", _REMEDIES.get(name, remedy), 100 * behind, "%")]
-
-
-_EXCHANGED, _INVERTED_BOTH = "left and right are exchanged", "T_BS of both cameras is inverted"
-_REMEDIES = {
-    _EXCHANGED: "exchange cam0 and cam1, in the pictures or in the calibration",
-    _INVERTED_BOTH: "T_BS maps the camera to the body (p_B = T_BS p_C): write the inverse of what stands there",
-}
 
 
 def _suspects(rig: Calibration) -> dict[str, Calibration]:

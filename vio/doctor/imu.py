@@ -9,7 +9,7 @@ from vio.calibration import ImuNoise
 from vio.config import InitialConfig
 from vio.doctor.verdict import Level, Stretch, Verdict, graded, told, unknown
 
-GRAVITY = 9.81  # m/s^2
+GRAVITY = 9.81  # m/s^2, that of the naming law
 _WINDOW = 0.5  # s
 _BIAS = 0.2  # rad/s, the largest mean rate of a rig at rest
 _REST_AT_START = 0.5  # s

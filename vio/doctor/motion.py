@@ -27,12 +27,11 @@ _LEAST_SIGMA = 2e-4  # rad, a tenth of a pixel: floor of the robust scale
 @dataclass(frozen=True)
 class PairMotion:
     """What two pictures say: `phi` (3,) the rotation vector of R_C0C1 or None, corners in the first, tracks that held, and the
-    median displacement in px, in all and after the rotation is taken out (the parallax)."""
+    parallax: median displacement in px after the rotation is taken out."""
 
     phi: np.ndarray | None
     corners: int
     tracked: int
-    displacement: float
     parallax: float
 
 
@@ -76,12 +75,12 @@ class Tracker:
 
     def _solved(self, p0: np.ndarray, p1: np.ndarray, corners: int) -> PairMotion:
         if len(p0) < MIN_TRACKS:
-            return PairMotion(None, corners, len(p0), np.nan, np.nan)
+            return PairMotion(None, corners, len(p0), np.nan)
         f0, f1 = (rays_of(self._camera, p) for p in (p0, p1))
         R = rotation_between(f0, f1)
         turned = f1 @ R.T
         parallax = self._camera.fx * np.linalg.norm(turned[:, :2] / turned[:, 2:] - f0[:, :2] / f0[:, 2:], axis=1)
-        return PairMotion(lie.so3_log(R), corners, len(p0), float(np.median(np.linalg.norm(p1 - p0, axis=1))), float(np.median(parallax)))
+        return PairMotion(lie.so3_log(R), corners, len(p0), float(np.median(parallax)))
 
 
 def rays_of(camera: CameraModel, uv: np.ndarray) -> np.ndarray:

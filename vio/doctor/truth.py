@@ -3,11 +3,11 @@
 import numpy as np
 
 from vio import lie
-from vio.doctor.alignment import Alignment, Turns, align
+from vio.doctor.alignment import STANDING, Alignment, Turns, align
+from vio.doctor.imu import GRAVITY
 from vio.doctor.verdict import Level, Verdict, graded, unknown
 from vio.io.sequence import GroundTruth
 
-GRAVITY = 9.81  # m/s^2, the world's of the naming law
 _INTERVAL = 0.05  # s between poses compared
 _LONGEST = 0.2  # s, over a longer outage nothing is compared
 _LAG_WARN, _LAG_FAULT = 0.010, 0.030  # s
@@ -34,6 +34,8 @@ def examine(truth: GroundTruth | None, imu: tuple[np.ndarray, np.ndarray, np.nda
     found = align(turns_of(truth), imu[0], imu[1])
     if found is None:
         return [unknown("truth.lag", "too few poses within the IMU's time, or no rotation"), *_gravity(truth, imu)]
+    if found.excitation < STANDING:
+        return [unknown("truth.lag", "the rig hardly turns"), *_gravity(truth, imu)]
     if found.correlation < 0.5:
         figure = f"turns unlike the gyro at any lag within 0.5 s (agreement {max(found.correlation, 0.0):.2f})"
         return [Verdict("truth.lag", Level.FAULT, figure, "agreement 0.5", "is it the ground truth of this recording, and on its clock?")]
