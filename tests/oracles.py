@@ -6,7 +6,7 @@ They take the configuration and its `Fixed` registers, not the kernels' derived 
 import math
 
 from vio.config import Config
-from vio.fixed import Fixed
+from vio.fixed import Fixed, Overflow, Rounding
 from vio.types import TrackStatus
 
 
@@ -17,11 +17,24 @@ def nearest_even(numerator: int, denominator: int) -> int:
     return quotient + (above > 0 or (above == 0 and quotient % 2 == 1))
 
 
+def rounded(numerator: int, denominator: int, rounding: Rounding) -> int:
+    """numerator / denominator (> 0) rounded as a register declares."""
+    if rounding is Rounding.NEAREST_EVEN:
+        return nearest_even(numerator, denominator)
+    return (2 * numerator + denominator) // (2 * denominator) if rounding is Rounding.NEAREST_UP else numerator // denominator
+
+
+def held(raw: int, fmt: Fixed) -> int:
+    """A raw value in its register: saturated or wrapped."""
+    if fmt.overflow is Overflow.WRAP:
+        return (raw - fmt.raw_min) % 2**fmt.bits + fmt.raw_min
+    return min(max(raw, fmt.raw_min), fmt.raw_max)
+
+
 def register(raw: int, frac_bits: int, fmt: Fixed) -> int:
-    """A raw value of `frac_bits` fraction bits rounded and saturated into a register."""
+    """A raw value of `frac_bits` fraction bits rounded and fitted into a register."""
     drop = frac_bits - fmt.frac_bits
-    value = raw * 2**-drop if drop <= 0 else nearest_even(raw, 2**drop)
-    return min(max(value, fmt.raw_min), fmt.raw_max)
+    return held(raw * 2**-drop if drop <= 0 else rounded(raw, 2**drop, fmt.rounding), fmt)
 
 
 def pixel(image, row: int, col: int) -> int:
@@ -32,15 +45,54 @@ def pixel(image, row: int, col: int) -> int:
 # pyramid
 
 
-def reduce_picture(image) -> list[list[int]]:
-    """One pyramid level: 5x5 binomial about every second pixel, rounded half up."""
+def sampled(image, fmt: Fixed) -> list[list[int]]:
+    """A picture through the pixel register, in grey levels."""
+    return [[register(int(value), 0, fmt) * 2**-fmt.frac_bits for value in row] for row in image]
+
+
+def reduce_picture(image, fmt: Fixed) -> list[list[int]]:
+    """One pyramid level: 5x5 binomial about every second pixel, in grey levels."""
     taps = (1, 4, 6, 4, 1)
 
     def sample(row: int, col: int) -> int:
         total = sum(taps[i] * taps[j] * pixel(image, row + i - 2, col + j - 2) for i in range(5) for j in range(5))
-        return (total + 128) // 256
+        return register(total, 8, fmt) * 2**-fmt.frac_bits
 
     return [[sample(row, col) for col in range(0, len(image[0]), 2)] for row in range(0, len(image), 2)]
+
+
+# frame store
+
+
+def stored(image, config: Config) -> tuple[list[list[int]], list[list[int]]]:
+    """(code words, decoded picture)."""
+    level_fmt, range_fmt = config.precision.store_level, config.precision.store_range
+    bits = {"block1": 1, "block2": 2}[config.frontend.frame_store]
+    height, width = len(image), len(image[0])
+    words, decoded = [], [[0] * width for _ in range(height)]
+    for top in range(0, height, 4):
+        words.append([])
+        for left in range(0, width, 4):
+            block = [pixel(image, top + i, left + j) for i in range(4) for j in range(4)]
+            low, high = min(block), max(block)
+            if bits == 1:
+                middle = (low + high + 1) // 2
+                dark, bright = [p for p in block if p < middle], [p for p in block if p >= middle]
+                low = nearest_even(sum(dark), len(dark)) if dark else low
+                high = nearest_even(sum(bright), len(bright))
+            level = register(low, 0, level_fmt)
+            base = level * 2**-level_fmt.frac_bits
+            spread = register(high - base, 0, range_fmt)
+            span = spread * 2**-range_fmt.frac_bits
+            shares = (0, 256) if bits == 1 else (0, 85, 171, 256)
+            palette = [min(base + (share * span + 128) // 256, 255) for share in shares]
+            index = [sum(2 * p >= a + b for a, b in zip(palette, palette[1:])) for p in block]
+            packed = sum(k * 2 ** (bits * i) for i, k in enumerate(index))
+            words[-1].append(packed + 2 ** (16 * bits) * (level + 2**level_fmt.bits * spread))
+            for i, k in enumerate(index):
+                if top + i // 4 < height and left + i % 4 < width:
+                    decoded[top + i // 4][left + i % 4] = palette[k]
+    return words, decoded
 
 
 # corners
@@ -67,7 +119,7 @@ def corner_score(image, row: int, col: int, config: Config) -> int:
         value = a * c - b * b - ((a + c) // 2) ** 2 // 4
     else:
         value = (a + c) // 2 - math.isqrt(((a - c) // 2) ** 2 + b * b)
-    return register(value, 0, Fixed(precision.corner_score.bits))
+    return held(value, precision.corner_score)
 
 
 def detect(image, existing: list[tuple[int, int]], config: Config) -> list[tuple[int, int]]:
@@ -123,8 +175,8 @@ def detect(image, existing: list[tuple[int, int]], config: Config) -> list[tuple
 # tracker
 
 
-def interpolate(image, u: int, v: int, config: Config) -> int:
-    """Patch register at a raw position: bilinear, the four weights sum to one."""
+def interpolate(image, u: int, v: int, config: Config, into: Fixed) -> int:
+    """Patch or template register at a raw position: bilinear, the four weights sum to one."""
     position, weight = config.precision.position, config.precision.weight
     one = 2**weight.frac_bits
     col, right = divmod(u, 2**position.frac_bits)
@@ -133,14 +185,14 @@ def interpolate(image, u: int, v: int, config: Config) -> int:
     both = register(right * down, 2 * weight.frac_bits, weight)
     total = (one - right - down + both) * pixel(image, row, col) + (right - both) * pixel(image, row, col + 1)
     total += (down - both) * pixel(image, row + 1, col) + both * pixel(image, row + 1, col + 1)
-    return register(total, weight.frac_bits, config.precision.patch)
+    return register(total, weight.frac_bits, into)
 
 
-def patch(image, u: int, v: int, half: int, config: Config) -> dict[tuple[int, int], int]:
+def patch(image, u: int, v: int, half: int, config: Config, into: Fixed) -> dict[tuple[int, int], int]:
     """Samples about (u, v), keyed by (row, column) offset up to `half`."""
     frac = config.precision.position.frac_bits
     offsets = range(-half, half + 1)
-    return {(i, j): interpolate(image, u + (j << frac), v + (i << frac), config) for i in offsets for j in offsets}
+    return {(i, j): interpolate(image, u + (j << frac), v + (i << frac), config, into) for i in offsets for j in offsets}
 
 
 def centred(p: list[int], q: list[int]) -> int:
@@ -154,19 +206,19 @@ class Template:
     def __init__(self, image, u: int, v: int, config: Config):
         precision, half = config.precision, config.frontend.klt_window // 2
         gradient, hessian = precision.gradient, precision.hessian
-        samples = patch(image, u, v, half + 1, config)
+        samples = patch(image, u, v, half + 1, config, precision.template)
         self.window = [(i, j) for i in range(-half, half + 1) for j in range(-half, half + 1)]
         self.samples = [samples[at] for at in self.window]
-        halved = precision.patch.frac_bits + 1  # the difference spans two pixels
+        halved = precision.template.frac_bits + 1  # the difference spans two pixels
         self.gx = [register(samples[i, j + 1] - samples[i, j - 1], halved, gradient) for i, j in self.window]
         self.gy = [register(samples[i + 1, j] - samples[i - 1, j], halved, gradient) for i, j in self.window]
         pairs = ((self.gx, self.gx), (self.gx, self.gy), (self.gy, self.gy))
         full = [register(centred(p, q), 2 * gradient.frac_bits, hessian) for p, q in pairs]
-        self.shift = max(max(abs(h) for h in full).bit_length() - 20, 0)
-        limit = 2**20 - 1
-        self.xx, self.xy, self.yy = [max(min(nearest_even(h, 2**self.shift), limit), -limit) for h in full]
+        mantissa = precision.mantissa
+        self.shift = max(max(abs(h) for h in full).bit_length() - mantissa.bits + 1, 0)
+        self.xx, self.xy, self.yy = [held(rounded(h, 2**self.shift, mantissa.rounding), mantissa) for h in full]
         least = round(config.frontend.klt_min_eigenvalue * len(self.window) * 2**hessian.frac_bits)
-        least = min(max(nearest_even(least, 2**self.shift), 1), limit)
+        least = max(held(rounded(least, 2**self.shift, mantissa.rounding), mantissa), 1)
         self.is_flat = min(self.xx, self.yy) < least or (self.xx - least) * (self.yy - least) < self.xy**2
 
 
@@ -178,24 +230,28 @@ def is_outside(image, u: int, v: int, border: int, frac: int) -> bool:
 def step(template: Template, residual: list[int], config: Config) -> tuple[int, int]:
     """Gauss-Newton step registers -H^-1 b."""
     precision = config.precision
-    frac = precision.gradient.frac_bits + precision.patch.frac_bits
+    frac, right_side = precision.gradient.frac_bits + precision.residual.frac_bits, precision.right_side
     solve_frac = precision.step.frac_bits + precision.hessian.frac_bits - precision.residual_sum.frac_bits
-    limit = 2 ** (61 - 20 - 1 - solve_frac) - 1
     b = []
     for g in (template.gx, template.gy):
         full = register(centred(g, residual), frac, precision.residual_sum)
-        b.append(max(min(nearest_even(full, 2**template.shift), limit), -limit))
-    determinant = template.xx * template.yy - template.xy**2
+        b.append(held(rounded(full, 2**template.shift, right_side.rounding), right_side))
+    determinant = max(held(template.xx * template.yy - template.xy**2, precision.determinant), 1)
     x = -(template.yy * b[0] - template.xy * b[1])
     y = -(template.xx * b[1] - template.xy * b[0])
-    solved = [nearest_even(value << solve_frac, determinant) for value in (x, y)]
-    return tuple(min(max(value, precision.step.raw_min), precision.step.raw_max) for value in solved)
+    return tuple(held(rounded(value << solve_frac, determinant, precision.step.rounding), precision.step) for value in (x, y))
+
+
+def residuals(template: Template, image, u: int, v: int, config: Config) -> list[int]:
+    """Residual registers of the window at (u, v)."""
+    now = patch(image, u, v, config.frontend.klt_window // 2, config, config.precision.patch)
+    return [held(now[at] - t, config.precision.residual) for at, t in zip(template.window, template.samples)]
 
 
 def track_level(previous, following, start, guess, border: int, config: Config):
     """(status, position, iterations, template) of one level."""
     frontend, precision = config.frontend, config.precision
-    frac, half = precision.position.frac_bits, frontend.klt_window // 2
+    frac = precision.position.frac_bits
     if is_outside(previous, *start, border, frac):
         return TrackStatus.OUT_OF_IMAGE, guess, 0, None
     template = Template(previous, *start, config)
@@ -207,11 +263,9 @@ def track_level(previous, following, start, guess, border: int, config: Config):
         if is_outside(following, u, v, border, frac):
             return TrackStatus.OUT_OF_IMAGE, (u, v), iterations, template
         iterations += 1
-        now = patch(following, u, v, half, config)
-        residual = [now[at] - t for at, t in zip(template.window, template.samples)]
-        du, dv = step(template, residual, config)
-        u = register(u + register(du, precision.step.frac_bits, Fixed(62, frac)), frac, precision.position)
-        v = register(v + register(dv, precision.step.frac_bits, Fixed(62, frac)), frac, precision.position)
+        du, dv = step(template, residuals(template, following, u, v, config), config)
+        fine = max(frac, precision.step.frac_bits)
+        u, v = (register(x * 2 ** (fine - frac) + d * 2 ** (fine - precision.step.frac_bits), fine, precision.position) for x, d in ((u, du), (v, dv)))
         moved = max(abs(du), abs(dv))
     if moved >= 8 * epsilon:
         return TrackStatus.NOT_CONVERGED, (u, v), iterations, template
@@ -222,22 +276,21 @@ def track_level(previous, following, start, guess, border: int, config: Config):
 def track(pyr_prev, pyr_next, start, guess, top_level: int, config: Config):
     """(status, (u, v), residual, templates, iterations) of one feature."""
     frontend, position = config.frontend, config.precision.position
-    u, v = (nearest_even(x, 2**top_level) for x in guess)
+    u, v = (rounded(x, 2**top_level, position.rounding) for x in guess)
     templates = iterations = 0
     for level in range(top_level, -1, -1):
-        at = tuple(nearest_even(x, 2**level) for x in start)
+        at = tuple(rounded(x, 2**level, position.rounding) for x in start)
         border = frontend.border if level == 0 else 0
         status, found, steps, template = track_level(pyr_prev[level], pyr_next[level], at, (u, v), border, config)
         templates, iterations = templates + (template is not None), iterations + steps
         if level == 0 or status == TrackStatus.TRACKED:
             u, v = found
         if level > 0:
-            u, v = (min(max(2 * x, position.raw_min), position.raw_max) for x in (u, v))
+            u, v = (held(2 * x, position) for x in (u, v))
     if status != TrackStatus.TRACKED:
         return status, (u, v), 0, templates, iterations
-    now = patch(pyr_next[0], u, v, frontend.klt_window // 2, config)
-    residual = [now[at] - t for at, t in zip(template.window, template.samples)]
+    residual = residuals(template, pyr_next[0], u, v, config)
     mean = nearest_even(sum(residual), len(residual))
     mean_absolute = nearest_even(sum(abs(r - mean) for r in residual), len(residual))
-    is_like = mean_absolute <= frontend.klt_max_residual << config.precision.patch.frac_bits
+    is_like = mean_absolute <= frontend.klt_max_residual << config.precision.residual.frac_bits
     return (TrackStatus.TRACKED if is_like else TrackStatus.RESIDUAL), (u, v), mean_absolute, templates, iterations

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vio.config import Config
 from vio.errors import ConfigError
 from vio.events import Event, new_counts
-from vio.fixed import Fixed, Rounding
+from vio.fixed import Fixed
 from vio.frontend import corners
 
 import oracles
@@ -127,10 +127,9 @@ def test_scored_pixels_and_corners_are_counted() -> None:
     assert counts[Event.FEATURE_DETECTED] == len(uv) > 50
 
 
-@pytest.mark.parametrize("name", ["corner_gradient", "corner_sum", "corner_score"])
-def test_a_truncating_register_is_refused_by_name(name: str) -> None:
+@pytest.mark.parametrize(("name", "fmt"), [("corner_gradient", Fixed(11, 4)), ("corner_sum", Fixed(16, 12))])
+def test_a_format_the_detector_cannot_carry_is_refused_by_name(name: str, fmt: Fixed) -> None:
     """Oracle: the contract of `corner_format`: nothing declared is silently ignored."""
-    old = getattr(Config().precision, name)
-    precision = dataclasses.replace(Config().precision, **{name: dataclasses.replace(old, rounding=Rounding.TRUNCATE)})
+    precision = dataclasses.replace(Config().precision, **{name: fmt})
     with pytest.raises(ConfigError, match=name):
         corners.corner_format(dataclasses.replace(Config(), precision=precision))

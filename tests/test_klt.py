@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vio.config import Config
 from vio.errors import ConfigError
 from vio.events import Event, new_counts
-from vio.fixed import Fixed, Rounding
+from vio.fixed import Fixed
 from vio.frontend import klt, pyramid
 from vio.types import TrackStatus
 
@@ -34,7 +34,7 @@ def small(**fields) -> Config:
 def levels_of(image: np.ndarray, levels: int = 4) -> tuple[np.ndarray, ...]:
     """Pyramid of a picture."""
     out = pyramid.allocate(*image.shape, levels)
-    pyramid.build(image, out, new_counts())
+    pyramid.build(image, out, pyramid.pyramid_format(Config().precision), new_counts())
     return out
 
 
@@ -102,7 +102,8 @@ def test_tracks_of_moving_waves_equal_the_twins(dx, dy, offset, seed, window) ->
 
 def test_other_word_lengths_equal_the_twins() -> None:
     """Oracle: slow twin with registers so narrow that rounding and saturation happen everywhere."""
-    formats = {"gradient": Fixed(9, 2), "weight": Fixed(7, 6, signed=False), "patch": Fixed(10, 3, signed=False), "hessian": Fixed(18, 4),
+    formats = {"gradient": Fixed(9, 2), "weight": Fixed(7, 6, signed=False), "patch": Fixed(10, 3, signed=False), "template": Fixed(10, 3, signed=False),
+               "residual": Fixed(10, 3), "hessian": Fixed(18, 4),
                "residual_sum": Fixed(16, 3), "position": Fixed(14, 6), "step": Fixed(9, 4)}
     config = small(klt_window=7)
     config = dataclasses.replace(config, precision=dataclasses.replace(config.precision, **formats))
@@ -215,7 +216,7 @@ def test_consecutive_frames_of_a_flight_agree_with_opencv(euroc_clip: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "fmt"),
-    [("patch", Fixed(13, 5, signed=False, rounding=Rounding.TRUNCATE)), ("weight", Fixed(14, 14, signed=False)), ("gradient", Fixed(24, 7)),
+    [("template", Fixed(13, 6, signed=False)), ("residual", Fixed(14, 4)), ("right_side", Fixed(50)), ("weight", Fixed(14, 14, signed=False)), ("gradient", Fixed(24, 7)),
      ("patch", Fixed(30, 16, signed=False)), ("position", Fixed(30, 14)), ("step", Fixed(40, 20))],
 )
 def test_a_format_the_tracker_cannot_carry_is_refused_by_name(name: str, fmt: Fixed) -> None:

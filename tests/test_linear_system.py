@@ -34,8 +34,8 @@ def compressed(A: np.ndarray, n: int) -> np.ndarray:
 def solve(blocks: np.ndarray, n: int, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Solution through the sparse factor."""
     where, x = layout(n), b.copy()
-    assert factorise(blocks, where.slot, where.rows, where.row_begin, counts)
-    substitute(blocks, where.slot, where.rows, where.row_begin, x, counts)
+    assert factorise(blocks, where.slot, where.rows, where.row_begin, None, counts)
+    substitute(blocks, where.slot, where.rows, where.row_begin, x, None, counts)
     return x
 
 
@@ -52,7 +52,7 @@ def test_the_sparse_factor_equals_the_dense_cholesky_block_by_block(n: int) -> N
     """Oracle: numpy's Cholesky: every non-zero block of it has a slot, and the slot holds it."""
     A, where = patterned(n, 50 + n), layout(n)
     blocks, L = compressed(A, n), np.linalg.cholesky(A)
-    assert factorise(blocks, where.slot, where.rows, where.row_begin, new_counts())
+    assert factorise(blocks, where.slot, where.rows, where.row_begin, None, new_counts())
     for r in range(5 * n):
         for c in range(r + 1):
             dense = L[3 * r : 3 * r + 3, 3 * c : 3 * c + 3]
@@ -87,7 +87,7 @@ def test_a_matrix_that_is_not_positive_definite_is_refused(n: int) -> None:
         k = 15 * n // 2
         A[k, :] = A[:, k] = 0.0
         A[k, k] = value
-        assert not factorise(compressed(np.nan_to_num(A, nan=0.0), n) if value == 0.0 else _raw(A, n), where.slot, where.rows, where.row_begin, new_counts())
+        assert not factorise(compressed(np.nan_to_num(A, nan=0.0), n) if value == 0.0 else _raw(A, n), where.slot, where.rows, where.row_begin, None, new_counts())
 
 
 def _raw(A: np.ndarray, n: int) -> np.ndarray:

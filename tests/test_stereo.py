@@ -24,7 +24,7 @@ ORIGIN, T_WR = np.eye(4), scenes.RIG.T_BR
 
 def pyramid_of(image: np.ndarray) -> tuple[np.ndarray, ...]:
     levels = pyramid.allocate(*image.shape, CONFIG.frontend.pyramid_levels)
-    pyramid.build(image, levels, new_counts())
+    pyramid.build(image, levels, pyramid.pyramid_format(PRECISION), new_counts())
     return levels
 
 

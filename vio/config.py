@@ -10,6 +10,7 @@ from typing import Any
 
 import tomli_w
 
+from vio import precision
 from vio.errors import ConfigError
 from vio.precision import Precision
 
@@ -214,8 +215,8 @@ _LIMITS = (
 
 _WORDS = (
     ("frontend.corner", r"shi_tomasi|harris", "shi_tomasi, harris"),
-    ("frontend.frame_store", r"raw", "raw"),
-    ("backend.arithmetic", r"float64", "float64"),
+    ("frontend.frame_store", r"raw|block1|block2", "raw, block2, block1"),
+    ("backend.arithmetic", r"float64|float32|m([1-9]|[1-4]\d|5[0-2])", "float64, float32, or m1 to m52, a mantissa of so many bits"),
 )
 
 
@@ -239,8 +240,8 @@ def validated(config: Config, source: str) -> Config:
     for name in ("klt_window", "corner_window"):
         if getattr(config.frontend, name) % 2 == 0:
             raise ConfigError(f"{source}: 'frontend.{name}' is {getattr(config.frontend, name)}; it must be odd")
-    for signal in dataclasses.fields(config.precision):
-        fmt = getattr(config.precision, signal.name)
-        if not 1 <= fmt.bits <= 62 or not 0 <= fmt.frac_bits <= 40:
-            raise ConfigError(f"{source}: 'precision.{signal.name}' has {fmt.bits} bits and {fmt.frac_bits} fraction bits; allowed: 1 to 62 and 0 to 40")
+    try:
+        precision.check(config.precision)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
     return config

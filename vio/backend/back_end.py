@@ -28,7 +28,7 @@ class BackEnd:
         self._rig = _make_rig(calibration, config)
         capacity, rows = config.backend.window + 1, config.backend.max_landmarks
         self._window = window.new_window(capacity, rows)
-        self._solver, self._factors = solver.Solver(capacity, rows), solver.new_factors(capacity - 1)
+        self._solver, self._factors = solver.Solver(capacity, rows, config.backend.arithmetic), solver.new_factors(capacity - 1)
         self._rejected = np.empty(rows, np.int64)
         self._map = (np.empty(rows, np.int64), np.empty((rows, 3)), np.empty(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0

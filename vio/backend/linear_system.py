@@ -4,8 +4,15 @@ Every keyframe has five 3-vectors (p, theta, v, b_g, b_a). Velocities and biases
 keyframe, then every second of the rest, and so on (nested dissection of a chain): a window of n keyframes then fills with n log n
 blocks instead of n^2. Poses, which all see each other through landmarks and prior, come last.
 Only the lower triangle's 3x3 blocks that can be non-zero are stored, at slots fixed by the window length alone.
+
+`factorise` and `substitute`, the linear solver that a chip would have, also compute with fewer bits: with `mantissa` an int every
+product, difference, quotient and root, and every element on entry, is rounded to that many explicit bits, which is exact emulation
+(float64 has more than twice the bits plus two up to m = 24, so the double rounding changes nothing; above, it is one float64 rounding
+followed by another). The exponent keeps float64's range. With `mantissa` None the same source compiles to plain float64.
+Linearisation, landmark elimination, marginalisation and the per-frame refinement stay float64.
 """
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -70,6 +77,41 @@ def layout(n: int) -> Layout:
     return Layout(position, slot, rows[off].astype(np.int64), begin.astype(np.int64), int(rows.size))
 
 
+def mantissa_bits(arithmetic: str) -> int | None:
+    """Explicit mantissa bits of `backend.arithmetic`; None for float64."""
+    named = {"float64": None, "float32": 23}
+    return named[arithmetic] if arithmetic in named else int(re.fullmatch(r"m(\d+)", arithmetic)[1])
+
+
+@numba.njit(cache=True, nogil=True)
+def rounded(value, mantissa):
+    """A float64 rounded to `mantissa` explicit bits, nearest even; as it is where mantissa is None or 52. Infinities and NaN stay."""
+    if mantissa is None:
+        return value
+    drop = np.int64(52 - mantissa)
+    if drop <= 0 or not np.isfinite(value):
+        return value
+    bits = np.float64(value).view(np.int64)
+    # a carry out of the mantissa runs into the exponent, which is just what the next power of two is
+    bits += (np.int64(1) << (drop - 1)) - 1 + ((bits >> drop) & 1)
+    return np.int64((bits >> drop) << drop).view(np.float64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _less(total, a, b, mantissa):
+    """total - a b, both operations rounded."""
+    return rounded(total - rounded(a * b, mantissa), mantissa)
+
+
+@numba.njit(cache=True, nogil=True)
+def round_all(values, mantissa):
+    """Round every element of a contiguous array in place; nothing to do where mantissa is None."""
+    if mantissa is not None:
+        flat = values.ravel()
+        for i in range(flat.shape[0]):
+            flat[i] = rounded(flat[i], mantissa)
+
+
 @numba.njit(cache=True, nogil=True)
 def add_dense(blocks, gradient, slot, targets, H, g):
     """Add a dense symmetric H (3m, 3m) and gradient g (3m,) of m components at block rows `targets` (m,) into the system."""
@@ -89,28 +131,40 @@ def add_dense(blocks, gradient, slot, targets, H, g):
 
 
 @numba.njit(cache=True, nogil=True)
-def factorise(blocks, slot, rows, row_begin, counts):
-    """Right-looking sparse block Cholesky in place; False if a pivot is not positive (the matrix is not positive definite)."""
+def _dot3(a0, a1, a2, b0, b1, b2, mantissa):
+    """Inner product of two 3-vectors, every operation rounded."""
+    first = rounded(rounded(a0 * b0, mantissa) + rounded(a1 * b1, mantissa), mantissa)
+    return rounded(first + rounded(a2 * b2, mantissa), mantissa)
+
+
+@numba.njit(cache=True, nogil=True)
+def factorise(blocks, slot, rows, row_begin, mantissa, counts):
+    """Right-looking sparse block Cholesky in place, rounded to `mantissa` bits or, with None, not at all.
+
+    False if a pivot is not positive (the matrix is not positive definite).
+    """
     nb = slot.shape[0]
+    round_all(blocks, mantissa)
     for k in range(nb):
         d = blocks[slot[k, k]]
         for i in range(3):
             for j in range(i + 1):
                 total = d[i, j]
                 for q in range(j):
-                    total -= d[i, q] * d[j, q]
+                    total = _less(total, d[i, q], d[j, q], mantissa)
                 if i == j:
                     if not total > 1e-12:
                         return False
-                    d[i, i] = np.sqrt(total)
+                    d[i, i] = rounded(np.sqrt(total), mantissa)
                 else:
-                    d[i, j] = total / d[j, j]
+                    d[i, j] = rounded(total / d[j, j], mantissa)
         for r in range(row_begin[k], row_begin[k + 1]):
             x = blocks[slot[rows[r], k]]
             for i in range(3):
-                x[i, 0] = x[i, 0] / d[0, 0]
-                x[i, 1] = (x[i, 1] - x[i, 0] * d[1, 0]) / d[1, 1]
-                x[i, 2] = (x[i, 2] - x[i, 0] * d[2, 0] - x[i, 1] * d[2, 1]) / d[2, 2]
+                x[i, 0] = rounded(x[i, 0] / d[0, 0], mantissa)
+                x[i, 1] = rounded(_less(x[i, 1], x[i, 0], d[1, 0], mantissa) / d[1, 1], mantissa)
+                last = _less(_less(x[i, 2], x[i, 0], d[2, 0], mantissa), x[i, 1], d[2, 1], mantissa)
+                x[i, 2] = rounded(last / d[2, 2], mantissa)
         for r in range(row_begin[k], row_begin[k + 1]):
             x = blocks[slot[rows[r], k]]
             for q in range(row_begin[k], r + 1):
@@ -118,7 +172,8 @@ def factorise(blocks, slot, rows, row_begin, counts):
                 z = blocks[slot[rows[r], rows[q]]]
                 for i in range(3):
                     for j in range(3):
-                        z[i, j] -= x[i, 0] * y[j, 0] + x[i, 1] * y[j, 1] + x[i, 2] * y[j, 2]
+                        product = _dot3(x[i, 0], x[i, 1], x[i, 2], y[j, 0], y[j, 1], y[j, 2], mantissa)
+                        z[i, j] = rounded(z[i, j] - product, mantissa)
         below = row_begin[k + 1] - row_begin[k]
         counts[Event.CHOLESKY_BLOCK] += below * (below + 1) // 2
         counts[Event.CHOLESKY_SOLVE] += below
@@ -127,29 +182,30 @@ def factorise(blocks, slot, rows, row_begin, counts):
 
 
 @numba.njit(cache=True, nogil=True)
-def substitute(blocks, slot, rows, row_begin, x, counts):
-    """Solve L L^T x = b in place, `x` (3 nb,) holding b on entry, by forward and back substitution."""
+def substitute(blocks, slot, rows, row_begin, x, mantissa, counts):
+    """Solve L L^T x = b in place, `x` (3 nb,) holding b on entry, by forward and back substitution, rounded as `factorise` is."""
     nb = slot.shape[0]
+    round_all(x, mantissa)
     for k in range(nb):
         d = blocks[slot[k, k]]
         for i in range(3):
             for j in range(i):
-                x[3 * k + i] -= d[i, j] * x[3 * k + j]
-            x[3 * k + i] /= d[i, i]
+                x[3 * k + i] = _less(x[3 * k + i], d[i, j], x[3 * k + j], mantissa)
+            x[3 * k + i] = rounded(x[3 * k + i] / d[i, i], mantissa)
         for r in range(row_begin[k], row_begin[k + 1]):
             m = blocks[slot[rows[r], k]]
             for i in range(3):
                 for j in range(3):
-                    x[3 * rows[r] + i] -= m[i, j] * x[3 * k + j]
+                    x[3 * rows[r] + i] = _less(x[3 * rows[r] + i], m[i, j], x[3 * k + j], mantissa)
     for k in range(nb - 1, -1, -1):
         for r in range(row_begin[k], row_begin[k + 1]):
             m = blocks[slot[rows[r], k]]
             for i in range(3):
                 for j in range(3):
-                    x[3 * k + j] -= m[i, j] * x[3 * rows[r] + i]
+                    x[3 * k + j] = _less(x[3 * k + j], m[i, j], x[3 * rows[r] + i], mantissa)
         d = blocks[slot[k, k]]
         for i in range(2, -1, -1):
             for j in range(i + 1, 3):
-                x[3 * k + i] -= d[j, i] * x[3 * k + j]
-            x[3 * k + i] /= d[i, i]
+                x[3 * k + i] = _less(x[3 * k + i], d[j, i], x[3 * k + j], mantissa)
+            x[3 * k + i] = rounded(x[3 * k + i] / d[i, i], mantissa)
     counts[Event.SUBSTITUTION_BLOCK] += 2 * (rows.shape[0] + nb)

@@ -6,7 +6,7 @@ import numpy as np
 
 from vio.backend import landmarks
 from vio.backend.landmarks import Scratch, new_scratch
-from vio.backend.linear_system import add_dense, factorise, layout, substitute
+from vio.backend.linear_system import add_dense, factorise, layout, mantissa_bits, substitute
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.backend.views import relate
@@ -164,9 +164,9 @@ class Solver:
     One long compiled function would do the same in microseconds less, at a quarter of a minute more for the first compilation.
     """
 
-    def __init__(self, keyframes: int, rows: int) -> None:
-        """Allocate the scratch memory for windows of up to `keyframes` keyframes and `rows` landmarks."""
-        self.scratch = new_scratch(keyframes, rows)
+    def __init__(self, keyframes: int, rows: int, arithmetic: str = "float64") -> None:
+        """Allocate the scratch memory for windows of up to `keyframes` keyframes and `rows` landmarks; arithmetic as in the configuration."""
+        self.scratch, self._mantissa = new_scratch(keyframes, rows), mantissa_bits(arithmetic)
         self._factor: np.ndarray | None = None  # of the last undamped system of `optimise`
 
     def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, lam: float, counts: np.ndarray):
@@ -175,7 +175,7 @@ class Solver:
         blocks, gradient = np.empty((at.slots, 3, 3)), np.empty(15 * n)
         build(w, rig, f, prior, m, n, huber, lam, at.position, at.slot, self.scratch, blocks, gradient, counts)
         raise_diagonal(blocks, at.slot, lam)
-        return (blocks, gradient) if factorise(blocks, at.slot, at.rows, at.row_begin, counts) else None
+        return (blocks, gradient) if factorise(blocks, at.slot, at.rows, at.row_begin, self._mantissa, counts) else None
 
     def optimise(
         self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, config: BackEndConfig, counts: np.ndarray
@@ -198,7 +198,7 @@ class Solver:
             if lam == 0.0:
                 self._factor = system[0]
             x = -system[1]
-            substitute(system[0], at.slot, at.rows, at.row_begin, x, counts)
+            substitute(system[0], at.slot, at.rows, at.row_begin, x, self._mantissa, counts)
             keep = [a.copy() for a in (w.R, w.p, w.v, w.bg, w.ba, w.point)]
             apply_step(w, n, at.position, x, dx)
             landmarks.back_substitute(w, n, dx, scratch, 1.0 / config.min_depth)
@@ -231,6 +231,6 @@ class Solver:
         for j in range(15):
             x = np.zeros(15 * n)
             x[own[j]] = 1.0
-            substitute(self._factor, at.slot, at.rows, at.row_begin, x, counts)
+            substitute(self._factor, at.slot, at.rows, at.row_begin, x, self._mantissa, counts)
             out[:, j] = x[own]
         return 0.5 * (out + out.T)

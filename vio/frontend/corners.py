@@ -15,9 +15,9 @@ import numba
 import numpy as np
 
 from vio.config import Config
-from vio.errors import ConfigError
 from vio.events import Event
-from vio.fixed import Rounding, narrow32
+from vio.fixed import Register, fit32, narrow32
+from vio.precision import Logs, require
 from vio.frontend.spread import choose, propose, take
 
 _CORNER_PIXEL, _FEATURE_DETECTED = int(Event.CORNER_PIXEL), int(Event.FEATURE_DETECTED)
@@ -38,14 +38,9 @@ class CornerFormat(NamedTuple):
     min_distance: int  # px
     margin: int  # px; a corner is at least this far from the edge
     block: int  # px, side of the squares that propose one candidate each
-    gradient_shift: int
-    gradient_min: int
-    gradient_max: int
-    sum_shift: int
-    sum_min: int
-    sum_max: int
-    score_min: int
-    score_max: int
+    gradient: Register  # this and the next two are 32-bit lanes
+    total: Register
+    score: Register
     position_frac: int
 
 
@@ -62,22 +57,13 @@ class CornerWorkspace(NamedTuple):
     visible: np.ndarray  # (blocks,) uint8, row-major: blocks that may propose one
 
 
-def _require(holds: bool, name: str, why: str) -> None:
-    if not holds:
-        raise ConfigError(f"precision.{name}: {why}")
-
-
-def corner_format(config: Config) -> CornerFormat:
+def corner_format(config: Config, logs: Logs | None = None) -> CornerFormat:
     """Derive the detector's integers from configuration and word lengths. Raises ConfigError for formats it cannot carry."""
     frontend, precision = config.frontend, config.precision
     gradient, total, score = precision.corner_gradient, precision.corner_sum, precision.corner_score
-    for name in ("corner_gradient", "corner_sum", "corner_score"):
-        _require(getattr(precision, name).rounding is Rounding.NEAREST_EVEN, name, "the detector rounds to nearest even")
     area_log2 = (frontend.corner_window**2 - 1).bit_length()
-    _require(gradient.frac_bits <= _SOBEL_SHIFT, "corner_gradient", "at most 3 fraction bits")
-    _require(total.bits <= 16, "corner_sum", "at most 16 bits, for its square fits 32")
-    _require(total.frac_bits <= 2 * gradient.frac_bits + area_log2, "corner_sum", "at most twice the fraction bits of corner_gradient")
-    _require(score.bits <= 32, "corner_score", "at most 32 bits")
+    require(gradient.frac_bits <= _SOBEL_SHIFT, "corner_gradient", "at most 3 fraction bits")
+    require(total.frac_bits <= 2 * gradient.frac_bits + area_log2, "corner_sum", "at most twice the fraction bits of corner_gradient")
     half = frontend.corner_window // 2
     return CornerFormat(
         is_harris=int(frontend.corner == "harris"), half_window=half,
@@ -86,9 +72,9 @@ def corner_format(config: Config) -> CornerFormat:
         max_features=frontend.max_features, grid_rows=frontend.grid_rows, grid_cols=frontend.grid_cols,
         min_distance=frontend.min_distance, margin=max(frontend.border, half + 2),
         block=max(2, 7 * frontend.min_distance // 10),
-        gradient_shift=_SOBEL_SHIFT - gradient.frac_bits, gradient_min=gradient.raw_min, gradient_max=gradient.raw_max,
-        sum_shift=2 * gradient.frac_bits + area_log2 - total.frac_bits, sum_min=total.raw_min, sum_max=total.raw_max,
-        score_min=score.raw_min, score_max=score.raw_max, position_frac=precision.position.frac_bits,
+        gradient=precision.register("corner_gradient", _SOBEL_SHIFT, logs),
+        total=precision.register("corner_sum", 2 * gradient.frac_bits + area_log2, logs),
+        score=precision.register("corner_score", score.frac_bits, logs), position_frac=precision.position.frac_bits,
     )
 
 
@@ -116,8 +102,8 @@ def _sobel_row(above, middle, below, fmt, out_x, out_y):
         up = np.int32(np.int32(a2[col]) - np.int32(b0[col]))
         across = np.int32(2 * np.int32(np.int32(m2[col]) - np.int32(m0[col])))
         along = np.int32(2 * np.int32(np.int32(b1[col]) - np.int32(a1[col])))
-        inner_x[col] = narrow32(np.int32(np.int32(down + up) + across), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
-        inner_y[col] = narrow32(np.int32(np.int32(down - up) + along), fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max)
+        inner_x[col] = narrow32(np.int32(np.int32(down + up) + across), fmt.gradient)
+        inner_y[col] = narrow32(np.int32(np.int32(down - up) + along), fmt.gradient)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,25 +145,25 @@ def _isqrt(value):
 @numba.njit(cache=True, nogil=True)
 def _shi_tomasi_row(xx, xy, yy, fmt, score):
     for col in range(score.shape[0]):
-        a = narrow32(xx[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
-        b = narrow32(xy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
-        c = narrow32(yy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        a = narrow32(xx[col], fmt.total)
+        b = narrow32(xy[col], fmt.total)
+        c = narrow32(yy[col], fmt.total)
         mean = np.right_shift(np.int32(a + c), np.int32(1))
         half = np.right_shift(np.int32(a - c), np.int32(1))
         root = _isqrt(np.int32(np.int32(half * half) + np.int32(b * b)))
-        score[col] = narrow32(np.int32(mean - root), 0, fmt.score_min, fmt.score_max)
+        score[col] = fit32(np.int32(mean - root), fmt.score)
 
 
 @numba.njit(cache=True, nogil=True)
 def _harris_row(xx, xy, yy, fmt, score):
     for col in range(score.shape[0]):
-        a = narrow32(xx[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
-        b = narrow32(xy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
-        c = narrow32(yy[col], fmt.sum_shift, fmt.sum_min, fmt.sum_max)
+        a = narrow32(xx[col], fmt.total)
+        b = narrow32(xy[col], fmt.total)
+        c = narrow32(yy[col], fmt.total)
         mean = np.right_shift(np.int32(a + c), np.int32(1))
         squared = np.right_shift(np.int32(mean * mean), np.int32(2))  # (a + c)^2 / 16
         determinant = np.int32(np.int32(a * c) - np.int32(b * b))
-        score[col] = narrow32(np.int32(determinant - squared), 0, fmt.score_min, fmt.score_max)
+        score[col] = fit32(np.int32(determinant - squared), fmt.score)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -8,9 +8,10 @@ from vio.calibration import Calibration
 from vio.camera import CameraModel
 from vio.config import Config
 from vio.events import Event
-from vio.frontend import klt, outliers, pyramid, rays, stereo
+from vio.frontend import klt, outliers, pyramid, rays, stereo, store
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.lie import orthonormalised
+from vio.precision import Logs
 from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackStatus
 
 _CROWD = 30  # features from which on their loss all at once is told from a few bad ones
@@ -64,21 +65,28 @@ def _no_features() -> _Features:
 class FrontEnd:
     """Integer front end of one rig: `process` every frame in time order; `drop` what the back end rejects."""
 
-    def __init__(self, calibration: Calibration, config: Config) -> None:
-        """Quantise the rig and allocate every picture buffer. Raises ConfigError for word lengths the kernels cannot carry."""
+    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None) -> None:
+        """Quantise the rig and allocate every picture buffer. Raises ConfigError for word lengths the kernels cannot carry.
+
+        With `logs` (`precision.new_logs`) the kernels record what passes through every register.
+        """
         self._calibration, self._config = calibration, config
         left, self._rig, baseline = calibration.left, None, 1.0
-        self._lens = rays.make_lens(left, config.precision)
+        self._lens = rays.make_lens(left, config.precision, logs)
         if calibration.right is not None:
-            self._rig = stereo.make_rig(calibration, config, rays.make_lens(calibration.right, config.precision))
+            self._rig = stereo.make_rig(calibration, config, rays.make_lens(calibration.right, config.precision, logs), logs)
             baseline = float(np.linalg.norm(calibration.T_CR[:3, 3]))
-        self._klt, self._corner = klt.klt_format(config), corner_format(config)
-        self._outlier = outliers.outlier_format(config, left.fx, baseline)
+        self._klt, self._corner = klt.klt_format(config, logs), corner_format(config, logs)
+        self._pyramid = pyramid.pyramid_format(config.precision, logs)
+        self._outlier = outliers.outlier_format(config, left.fx, baseline, logs)
         self._workspace = allocate_workspace(left.height, left.width, self._corner)
         self._workspace.visible[:] = rays.visible_blocks(left, self._corner.block)
         self._current, self._previous = self._allocate(left), self._allocate(left)
+        self._store = store.store_format(config, logs)
+        self._words = store.allocate_words(self._current)
+        self._klt_stored = klt.klt_format(config, logs, store.BLOCK if self._store is not None else 0)
         self._right = self._allocate(calibration.right) if calibration.right is not None else None
-        self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.ray.frac_bits) ** 2)
+        self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.displacement.frac_bits) ** 2)
         self._live, self._gated = _no_features(), _no_features()
         self._next_id = self._frames = self._key_count = 0
         self._key_t_ns: int | None = None
@@ -94,12 +102,12 @@ class FrontEnd:
         Raises ValueError for pictures that are not uint8 of the calibrated size. Returned arrays are never written again.
         """
         self._check(frame)
-        pyramid.build(frame.left, self._current, counts)
+        pyramid.build(frame.left, self._current, self._pyramid, counts)
         lost = self._track(R_C1C0, counts)
         is_keyframe = self._is_keyframe(frame.t_ns, counts)
         if is_keyframe:
             self._make_keyframe(frame, counts)
-        self._current, self._previous = self._previous, self._current
+        self._keep(counts)
         self._frames += 1
         touched, self._gated = self._live.join(lost).join(self._gated), _no_features()
         return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns), is_keyframe)
@@ -136,7 +144,7 @@ class FrontEnd:
         counts[Event.RAY_PROJECTION] += len(uv)
         status = live.status = np.empty(len(uv), np.uint8)
         top = self._config.frontend.pyramid_levels - 1
-        klt.track(self._previous, self._current, live.uv, guess, top, self._klt, uv, status, residual, counts)
+        klt.track(self._previous, self._current, live.uv, guess, top, self._klt_stored, uv, status, residual, counts)
         rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
         rays.reject_out_of_view(arrived, self._lens.fmt, status)
         self._reject(rotated, arrived, status, counts)
@@ -145,6 +153,13 @@ class FrontEnd:
         live.flow, live.uv, live.rays, live.age = arrived - rotated, uv, arrived, live.age + np.int32(1)
         self._live = live.take(survives)
         return lost
+
+    def _keep(self, counts: np.ndarray) -> None:
+        """Put the current pyramid into the frame store: as it is, or coded."""
+        if self._store is None:
+            self._current, self._previous = self._previous, self._current
+        else:
+            store.keep(self._current, self._store, self._words, self._previous, counts)
 
     def _rotation(self, R: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(self._config.precision.rotation.to_raw(R))
@@ -195,7 +210,7 @@ class FrontEnd:
     def _match(self, right: np.ndarray, counts: np.ndarray) -> None:
         """Match every live feature in the right picture and check the depths against those of the last keyframe."""
         live = self._live
-        pyramid.build(right, self._right, counts)
+        pyramid.build(right, self._right, self._pyramid, counts)
         live.uv_right, live.has_right, depth = stereo.match(
             self._current, self._right, live.uv, live.rays, live.key_depth, self._rig, self._klt, self._outlier, counts)
         known = np.flatnonzero((depth > 0) & (live.key_depth > 0))

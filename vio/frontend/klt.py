@@ -5,20 +5,21 @@ An unknown brightness offset is eliminated (each camera exposes on its own). Wit
 
     H = sum g g^T - (sum g)(sum g)^T / n,   b = sum g r - (sum g)(sum r) / n,   u <- u - H^-1 b
 
-Registers are those of `vio.precision`; `KltFormat` carries their shifts and limits. The solve divides 20-bit mantissas of H.
+Registers are those of `vio.precision`, in `KltFormat`. The solve divides by the determinant of the block-normalised mantissas of H.
 """
 
 import numba
 import numpy as np
 
 from vio.events import Event
-from vio.fixed import narrow, narrow32, round_divide, round_shift, saturate
-from vio.frontend.klt_format import SOLVE_BITS, KltFormat, klt_format
+from vio.fixed import divide, fit, fit32, lower, narrow, narrow32, round_divide
+from vio.frontend.klt_format import KltFormat, klt_format
 from vio.frontend.patch import blend, differentiate, gather, interpolate_template, new_scratch, weights
 from vio.types import TrackStatus
 
 _KLT_TEMPLATE, _KLT_ITERATION, _FEATURE_TRACKED = int(Event.KLT_TEMPLATE), int(Event.KLT_ITERATION), int(Event.FEATURE_TRACKED)
 _TRACKED, _OUT_OF_IMAGE, _FLAT = int(TrackStatus.TRACKED), int(TrackStatus.OUT_OF_IMAGE), int(TrackStatus.FLAT)
+_BLOCK_DECODED = int(Event.BLOCK_DECODED)
 _NOT_CONVERGED, _RESIDUAL = int(TrackStatus.NOT_CONVERGED), int(TrackStatus.RESIDUAL)
 
 
@@ -34,9 +35,9 @@ def _gradient_sums(gradient_x, gradient_y):
 
 
 @numba.njit(cache=True, nogil=True)
-def _centred(product, a, b, n, shift, raw_min, raw_max):
+def _centred(product, a, b, n, reg):
     """sum(p q) - sum(p) sum(q) / n as a register."""
-    return narrow(round_divide(n * product - a * b, n), shift, raw_min, raw_max)
+    return narrow(round_divide(n * product - a * b, n), reg)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -48,9 +49,9 @@ def _hessian(fmt, s):
         sums = _gradient_sums(s.gradient_x[start:stop], s.gradient_y[start:stop])
         x, y, xx, xy, yy = x + sums[0], y + sums[1], xx + sums[2], xy + sums[3], yy + sums[4]
     n = fmt.window * fmt.window
-    hxx = _centred(xx, x, x, n, fmt.hessian_shift, fmt.hessian_min, fmt.hessian_max)
-    hxy = _centred(xy, x, y, n, fmt.hessian_shift, fmt.hessian_min, fmt.hessian_max)
-    hyy = _centred(yy, y, y, n, fmt.hessian_shift, fmt.hessian_min, fmt.hessian_max)
+    hxx = _centred(xx, x, x, n, fmt.hessian)
+    hxy = _centred(xy, x, y, n, fmt.hessian)
+    hyy = _centred(yy, y, y, n, fmt.hessian)
     return x, y, hxx, hxy, hyy
 
 
@@ -59,8 +60,8 @@ def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, g
     """Interpolate one chunk and return (sum r, sum gx r, sum gy r) in 32 bits; storing nothing spares the loop its alias checks."""
     total = x = y = np.int32(0)
     for i in range(mask.shape[0]):
-        sample = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
-        r = np.int32(np.int32(sample - template[i]) & mask[i])
+        sample = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch)
+        r = fit32(np.int32(np.int32(sample - template[i]) & mask[i]), fmt.residual)
         total = np.int32(total + r)
         x, y = np.int32(x + np.int32(gradient_x[i] * r)), np.int32(y + np.int32(gradient_y[i] * r))
     return total, x, y
@@ -91,15 +92,15 @@ def _residual_window(image, u, v, fmt, s):
     a, b, c, d = s.pixels[:length], s.pixels[1 : length + 1], s.pixels[stride : length + stride], s.pixels[stride + 1 : length + stride + 1]
     template, mask, residual, total = s.template, s.mask, s.residual, np.int32(0)
     for i in range(length):
-        sample = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
-        residual[i] = np.int32(np.int32(sample - template[i]) & mask[i])
+        sample = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch)
+        residual[i] = fit32(np.int32(np.int32(sample - template[i]) & mask[i]), fmt.residual)
         total = np.int32(total + residual[i])
     return total
 
 
 @numba.njit(cache=True, nogil=True)
 def _mean_absolute(image, u, v, fmt, s):
-    """Mean over the window at (u, v) of |r - mean r|, in patch format."""
+    """Mean over the window at (u, v) of |r - mean r|, in residual format."""
     n = fmt.window * fmt.window
     mean = np.int32(round_divide(np.int64(_residual_window(image, u, v, fmt, s)), n))
     absolute = np.int32(0)
@@ -121,7 +122,7 @@ def _bit_length(value):
 def _step(determinant, adjugate_a, adjugate_b, b_a, b_b, fmt):
     """One component of -H^-1 b as a step register: -(adjugate row . b) / determinant."""
     numerator = -(adjugate_a * b_a + adjugate_b * b_b)
-    return narrow(round_divide(numerator << fmt.solve_shift, determinant), 0, fmt.step_min, fmt.step_max)
+    return divide(numerator << fmt.solve_up, determinant, fmt.step)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -132,17 +133,34 @@ def _is_outside(u, v, border, image, fmt):
 
 
 @numba.njit(cache=True, nogil=True)
+def _mantissa(value, shift, fmt):
+    return fit(lower(value, shift, fmt.mantissa), fmt.mantissa)
+
+
+@numba.njit(cache=True, nogil=True)
+def _blocks_read(image, u, v, fmt):
+    """Blocks of the frame store that the template's samples about (u, v) lie in."""
+    height, width = image.shape
+    reach, size = fmt.window // 2 + 1, fmt.store_block
+    left, top = (u >> fmt.position_frac) - reach, (v >> fmt.position_frac) - reach
+    right, bottom = left + fmt.window + 2, top + fmt.window + 2
+    across = min(max(right, 0), width - 1) // size - min(max(left, 0), width - 1) // size + 1
+    return across * (min(max(bottom, 0), height - 1) // size - min(max(top, 0), height - 1) // size + 1)
+
+
+@numba.njit(cache=True, nogil=True)
 def _template(image, u, v, fmt, s, counts):
     """Template, gradients and block-normalised Hessian: (is flat, sum gx, sum gy, hxx, hxy, hyy, normalising shift)."""
     counts[_KLT_TEMPLATE] += 1
+    if fmt.store_block > 0:
+        counts[_BLOCK_DECODED] += _blocks_read(image, u, v, fmt)
     interpolate_template(image, u, v, fmt, s)
     differentiate(fmt, s)
     sum_x, sum_y, hxx, hxy, hyy = _hessian(fmt, s)
-    shift = max(_bit_length(max(max(hxx, hyy), abs(hxy))) - SOLVE_BITS, 0)
-    limit = (1 << SOLVE_BITS) - 1
-    hxx, hxy, hyy = narrow(hxx, shift, 0, limit), narrow(hxy, shift, -limit, limit), narrow(hyy, shift, 0, limit)
+    shift = max(_bit_length(max(max(hxx, hyy), abs(hxy))) - fmt.mantissa_bits, 0)
+    hxx, hxy, hyy = _mantissa(hxx, shift, fmt), _mantissa(hxy, shift, fmt), _mantissa(hyy, shift, fmt)
     # The smaller eigenvalue is below `least` when H - least I has a negative pivot or determinant; least > 0 keeps det H positive.
-    least = narrow(fmt.flat_raw, shift, 1, limit)
+    least = max(_mantissa(fmt.flat_raw, shift, fmt), 1)
     is_flat = hxx < least or hyy < least or (hxx - least) * (hyy - least) < hxy * hxy
     return is_flat, sum_x, sum_y, hxx, hxy, hyy, shift
 
@@ -151,7 +169,7 @@ def _template(image, u, v, fmt, s, counts):
 def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts):
     """Iterate from (u, v) in one level: (status, u, v)."""
     n, half = fmt.window * fmt.window, fmt.window // 2
-    determinant = hxx * hyy - hxy * hxy
+    determinant = max(fit(hxx * hyy - hxy * hxy, fmt.determinant), 1)  # a register that wraps may leave nothing to divide by
     at_x = at_y = -(1 << 40)
     largest = 0
     for _ in range(fmt.iterations):
@@ -163,12 +181,12 @@ def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, co
             at_x, at_y = x, y
         counts[_KLT_ITERATION] += 1
         total, bx, by = _residual_sums(u, v, fmt, s)
-        bx = _centred(bx, sum_x, total, n, fmt.residual_shift, fmt.residual_min, fmt.residual_max)
-        by = _centred(by, sum_y, total, n, fmt.residual_shift, fmt.residual_min, fmt.residual_max)
-        bx, by = narrow(bx, shift, -fmt.solve_max, fmt.solve_max), narrow(by, shift, -fmt.solve_max, fmt.solve_max)
+        bx = _centred(bx, sum_x, total, n, fmt.residual_sum)
+        by = _centred(by, sum_y, total, n, fmt.residual_sum)
+        bx, by = fit(lower(bx, shift, fmt.right_side), fmt.right_side), fit(lower(by, shift, fmt.right_side), fmt.right_side)
         du, dv = _step(determinant, hyy, -hxy, bx, by, fmt), _step(determinant, -hxy, hxx, bx, by, fmt)
-        u = saturate(u + round_shift(du, fmt.step_shift), fmt.position_min, fmt.position_max)
-        v = saturate(v + round_shift(dv, fmt.step_shift), fmt.position_min, fmt.position_max)
+        u = narrow((u << fmt.position_up) + (du << fmt.step_up), fmt.moved)
+        v = narrow((v << fmt.position_up) + (dv << fmt.step_up), fmt.moved)
         largest = max(abs(du), abs(dv))
         if largest < fmt.epsilon_raw:
             break
@@ -192,16 +210,16 @@ def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
 @numba.njit(cache=True, nogil=True)
 def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
     """One feature through the levels: (status, u, v, residual). A coarse level that fails is skipped, the finest decides."""
-    u, v = round_shift(u, top_level), round_shift(v, top_level)
+    u, v = lower(u, top_level, fmt.position), lower(v, top_level, fmt.position)
     status = _TRACKED
     for level in range(top_level, -1, -1):
         border = fmt.border_raw if level == 0 else 0
-        start_u, start_v = round_shift(u0, level), round_shift(v0, level)
+        start_u, start_v = lower(u0, level, fmt.position), lower(v0, level, fmt.position)
         status, found_u, found_v = _track_level(pyr_prev[level], pyr_next[level], start_u, start_v, u, v, border, fmt, s, counts)
         if level == 0 or status == _TRACKED:
             u, v = found_u, found_v
         if level > 0:
-            u, v = narrow(u, -1, fmt.position_min, fmt.position_max), narrow(v, -1, fmt.position_min, fmt.position_max)
+            u, v = fit(u << 1, fmt.position), fit(v << 1, fmt.position)
     if status != _TRACKED:
         return status, u, v, 0
     residual = _mean_absolute(pyr_next[0], u, v, fmt, s)
@@ -215,7 +233,7 @@ def track(pyr_prev, pyr_next, uv_prev, uv_guess, top_level, fmt, uv_out, status,
     pyr_prev, pyr_next: tuples of (h, w) uint8 from `pyramid.build`. uv_prev, uv_guess, uv_out: (n, 2) int32, (column, row) in level 0,
     `precision.position` format; `uv_guess` is where the search starts, `uv_out` where it ended (also for lost tracks).
     top_level: coarsest level used. status: (n,) uint8 of TrackStatus: TRACKED, OUT_OF_IMAGE (centre within the border), FLAT,
-    NOT_CONVERGED or RESIDUAL. residual: (n,) int32, mean |r - mean r| over the window at uv_out in `precision.patch` format (0 when lost earlier).
+    NOT_CONVERGED or RESIDUAL. residual: (n,) int32, mean |r - mean r| over the window at uv_out in `precision.residual` format (0 when lost earlier).
     """
     s = new_scratch(fmt)
     for i in range(uv_prev.shape[0]):

@@ -14,8 +14,9 @@ import numpy as np
 
 from vio.config import Config
 from vio.events import Event
-from vio.fixed import narrow, round_divide, round_shift, saturate
+from vio.fixed import Register, divide, fit, lower, narrow, quotient, round_shift
 from vio.frontend.rays import rotate_point
+from vio.precision import Logs, Precision, require
 
 _RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
 _DEPTH_HYPOTHESIS, _DEPTH_TEST = int(Event.DEPTH_HYPOTHESIS), int(Event.DEPTH_TEST)
@@ -29,74 +30,105 @@ class OutlierFormat(NamedTuple):
 
     iterations: int
     min_share: int  # of 256
-    threshold_sq: int  # raw ray squared
-    seed_sq: int  # raw ray squared
+    threshold_sq: int  # raw displacement squared
+    near_sq: int  # the same, raw ray squared
+    seed_sq: int  # raw displacement squared
     seed_inverse_depth: int
     depth_threshold: int  # raw inverse depth that moves the right image by the threshold
     ray_frac: int
-    displacement_min: int
-    displacement_max: int
-    epipolar_min: int
-    epipolar_max: int
+    direction_frac: int
     translation_frac: int
-    translation_min: int
-    translation_max: int
     inverse_depth_frac: int
-    inverse_depth_max: int
+    displacement: Register
+    epipolar: Register
+    direction: Register
+    cross: Register
+    translation: Register
+    inverse_depth: Register
+    nearness: Register  # inverse depth times translation -> point
+    scaled: Register  # ray times third component -> ransac_residual
+    moved: Register  # inverse depth times translation -> ransac_residual
+    residual: Register  # sum of the two -> ransac_residual
 
 
-def outlier_format(config: Config, focal: float, baseline: float) -> OutlierFormat:
+def _check(p: Precision) -> None:
+    """Refuse formats that do not go together or whose products leave 64 bits."""
+    require(p.ransac_residual.frac_bits == p.ray.frac_bits, "ransac_residual", "as many fraction bits as ray")
+    require(p.point.frac_bits == p.ray.frac_bits, "point", "as many fraction bits as ray")
+    require(p.displacement.frac_bits >= 0 and p.displacement.bits + p.ray.frac_bits <= 32, "displacement", "bits plus ray's fraction bits: at most 32")
+    require(p.direction.frac_bits in range(p.direction.bits), "direction", "a sign and at least its fraction bits")
+    require(p.direction.bits + p.ray.bits <= 60, "direction", "bits plus ray's: at most 60")
+    require(p.epipolar.bits + p.displacement.bits <= 61, "epipolar", "bits plus displacement's: at most 61")
+    require(p.cross.frac_bits == p.epipolar.frac_bits + p.displacement.frac_bits, "cross", "as many fraction bits as epipolar and displacement together")
+    shift = p.translation.frac_bits + p.inverse_depth.frac_bits - p.ray.frac_bits
+    require(shift >= 0, "translation", "fraction bits of translation plus inverse_depth: at least those of ray")
+    require(p.ray.bits + shift <= 62, "translation", "ray's bits shifted to the scale of a translation do not fit 62 bits")
+    require(p.translation.bits + p.inverse_depth.bits <= 61, "translation", "bits plus inverse_depth's: at most 61")
+
+
+def outlier_format(config: Config, focal: float, baseline: float, logs: Logs | None = None) -> OutlierFormat:
     """Derive the kernels' integers. focal: px per unit of a ray; baseline: m (any positive number in mono)."""
-    frontend, precision = config.frontend, config.precision
-    ray_one, depth_one = 2.0**precision.ray.frac_bits, 2.0**precision.inverse_depth.frac_bits
+    frontend, p = config.frontend, config.precision
+    _check(p)
+    ray, translation = p.ray.frac_bits, p.translation.frac_bits + p.inverse_depth.frac_bits
+    moved_one, depth_one = 2.0**p.displacement.frac_bits, 2.0**p.inverse_depth.frac_bits
+
+    def enter(signal: str, from_frac: int | None = None) -> Register:
+        return p.register(signal, getattr(p, signal).frac_bits if from_frac is None else from_frac, logs)
+
     return OutlierFormat(
         iterations=frontend.ransac_iterations,
         min_share=round(frontend.ransac_min_share * 256),
-        threshold_sq=round((frontend.ransac_threshold / focal * ray_one) ** 2),
-        seed_sq=round((_SEED_DISPLACEMENT / focal * ray_one) ** 2),
+        threshold_sq=round((frontend.ransac_threshold / focal * moved_one) ** 2),
+        near_sq=round((frontend.ransac_threshold / focal * 2.0**ray) ** 2),
+        seed_sq=round((_SEED_DISPLACEMENT / focal * moved_one) ** 2),
         seed_inverse_depth=max(1, round(_SEED_DISPARITY / (focal * baseline) * depth_one)),
         depth_threshold=max(1, round(frontend.ransac_threshold / (focal * baseline) * depth_one)),
-        ray_frac=precision.ray.frac_bits,
-        displacement_min=precision.displacement.raw_min, displacement_max=precision.displacement.raw_max,
-        epipolar_min=precision.epipolar.raw_min, epipolar_max=precision.epipolar.raw_max,
-        translation_frac=precision.translation.frac_bits,
-        translation_min=precision.translation.raw_min, translation_max=precision.translation.raw_max,
-        inverse_depth_frac=precision.inverse_depth.frac_bits, inverse_depth_max=precision.inverse_depth.raw_max,
+        ray_frac=ray, direction_frac=p.direction.frac_bits,
+        translation_frac=p.translation.frac_bits, inverse_depth_frac=p.inverse_depth.frac_bits,
+        displacement=enter("displacement", ray), epipolar=enter("epipolar", p.direction.frac_bits + ray),
+        direction=enter("direction"), cross=enter("cross"), translation=enter("translation"), inverse_depth=enter("inverse_depth"),
+        nearness=enter("point", translation), scaled=enter("ransac_residual", 2 * ray), moved=enter("ransac_residual", translation),
+        residual=enter("ransac_residual"),
     )
 
 
 @numba.njit(cache=True, nogil=True)
 def displacement(ax, ay, x1, y1, fmt):
     """Saturated difference (dx, dy) of two raw rays."""
-    dx = saturate(x1 - ax, fmt.displacement_min, fmt.displacement_max)
-    dy = saturate(y1 - ay, fmt.displacement_min, fmt.displacement_max)
-    return dx, dy
+    return narrow(x1 - ax, fmt.displacement), narrow(y1 - ay, fmt.displacement)
 
 
 @numba.njit(cache=True, nogil=True)
 def epipolar_direction(ax, ay, tx, ty, tz, fmt):
-    """Raw direction (ex, ey) in which the ray a moves as it comes nearer under the translation t."""
-    ex = narrow((tx << fmt.ray_frac) - tz * ax, fmt.ray_frac, fmt.epipolar_min, fmt.epipolar_max)
-    ey = narrow((ty << fmt.ray_frac) - tz * ay, fmt.ray_frac, fmt.epipolar_min, fmt.epipolar_max)
+    """Raw direction (ex, ey), in `precision.epipolar`, in which the ray a moves as it comes nearer under the translation t (in `precision.direction`)."""
+    ex = narrow((tx << fmt.ray_frac) - tz * ax, fmt.epipolar)
+    ey = narrow((ty << fmt.ray_frac) - tz * ay, fmt.epipolar)
     return ex, ey
 
 
 @numba.njit(cache=True, nogil=True)
 def squared_displacements(rays_a, rays_1, fmt, out):
-    """Fill out (n,) int64 with the squared saturated distance of two sets of rays (n, 2) int32, raw ray squared."""
+    """Fill out (n,) int64 with the squared saturated distance of two sets of rays (n, 2) int32, raw displacement squared."""
     for i in range(rays_a.shape[0]):
         dx, dy = displacement(np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1]), rays_1[i, 0], rays_1[i, 1], fmt)
         out[i] = dx * dx + dy * dy
 
 
 @numba.njit(cache=True, nogil=True)
-def unit_direction(tx, ty, tz, frac):
-    """Scale a vector by a power of two so that its largest component has `frac` bits; a zero vector stays zero."""
+def _scaled(value, shift, reg):
+    return fit(lower(value, shift, reg), reg)
+
+
+@numba.njit(cache=True, nogil=True)
+def unit_direction(tx, ty, tz, fmt):
+    """Scale a vector by a power of two so that its largest component has `direction_frac` bits; a zero vector stays zero."""
     largest = max(abs(tx), abs(ty), abs(tz))
     bits = 0
     while largest >> bits > 0:
         bits += 1
-    return round_shift(tx, bits - frac), round_shift(ty, bits - frac), round_shift(tz, bits - frac)
+    bits -= fmt.direction_frac
+    return _scaled(tx, bits, fmt.direction), _scaled(ty, bits, fmt.direction), _scaled(tz, bits, fmt.direction)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,16 +143,16 @@ def _draw(state, n):
 
 
 @numba.njit(cache=True, nogil=True)
-def is_on_line(dx, dy, ex, ey, sign, threshold_sq):
+def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
     """Whether d lies within the threshold of the ray of points sign * lambda * e, lambda >= 0."""
-    across, along = ex * dy - ey * dx, sign * (ex * dx + ey * dy)
+    across, along = fit(ex * dy - ey * dx, fmt.cross), sign * fit(ex * dx + ey * dy, fmt.cross)
     limit = threshold_sq * (ex * ex + ey * ey)
     return across * across <= limit and (along >= 0 or along * along <= limit)
 
 
 @numba.njit(cache=True, nogil=True)
 def _normal(ax, ay, dx, dy, frac):
-    """Epipolar normal (a, 1) x (a + d, 1) with 2 frac fraction bits, exact."""
+    """Epipolar normal (a, 1) x (a + d, 1), exact; fraction bits are those of ray and displacement together."""
     return -dy << frac, dx << frac, ax * dy - ay * dx
 
 
@@ -132,7 +164,7 @@ def _pair_translation(rays_a, rays_1, i, j, fmt):
     n0, n1, n2 = _normal(ax, ay, dx, dy, fmt.ray_frac)
     dx, dy = displacement(bx, by, rays_1[j, 0], rays_1[j, 1], fmt)
     m0, m1, m2 = _normal(bx, by, dx, dy, fmt.ray_frac)
-    return unit_direction(n1 * m2 - n2 * m1, n2 * m0 - n0 * m2, n0 * m1 - n1 * m0, fmt.ray_frac)
+    return unit_direction(n1 * m2 - n2 * m1, n2 * m0 - n0 * m2, n0 * m1 - n1 * m0, fmt)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -146,7 +178,7 @@ def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
         # a feature that hardly moved contradicts no translation; at t = 0 nothing else is an inlier
         inlier[i] = dx * dx + dy * dy <= fmt.threshold_sq
         if not inlier[i] and (ex != 0 or ey != 0):
-            inlier[i] = is_on_line(dx, dy, ex, ey, sign, fmt.threshold_sq)
+            inlier[i] = is_on_line(dx, dy, ex, ey, sign, fmt.threshold_sq, fmt)
         total += inlier[i]
     return total
 
@@ -206,25 +238,24 @@ def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     """Translation r1 / rho1 - a / rho0 of one feature, raw in the translation format."""
     shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
     one = 1 << fmt.ray_frac
-    tx = round_divide(x1 << shift, depth_1) - round_divide(ax << shift, depth_a)
-    ty = round_divide(y1 << shift, depth_1) - round_divide(ay << shift, depth_a)
-    tz = round_divide(one << shift, depth_1) - round_divide(one << shift, depth_a)
-    low, high = fmt.translation_min, fmt.translation_max
-    return saturate(tx, low, high), saturate(ty, low, high), saturate(tz, low, high)
+    reg = fmt.translation
+    tx = quotient(x1 << shift, depth_1, reg) - quotient(ax << shift, depth_a, reg)
+    ty = quotient(y1 << shift, depth_1, reg) - quotient(ay << shift, depth_a, reg)
+    tz = quotient(one << shift, depth_1, reg) - quotient(one << shift, depth_a, reg)
+    return fit(tx, reg), fit(ty, reg), fit(tz, reg)
 
 
 @numba.njit(cache=True, nogil=True)
 def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     """Whether a point moved by t is seen where it is now, in the left image and (by its inverse depth) in the right one."""
-    shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
-    z = (1 << fmt.ray_frac) + round_shift(depth_a * tz, shift)
+    z = (1 << fmt.ray_frac) + narrow(depth_a * tz, fmt.nearness)
     if z << 3 < 1 << fmt.ray_frac:  # the point would have come eight times nearer, or behind
         return False
     # residuals times z, so that nothing is divided
-    ex = round_shift(x1 * z, fmt.ray_frac) - ax - round_shift(depth_a * tx, shift)
-    ey = round_shift(y1 * z, fmt.ray_frac) - ay - round_shift(depth_a * ty, shift)
+    ex = fit(narrow(x1 * z, fmt.scaled) - ax - narrow(depth_a * tx, fmt.moved), fmt.residual)
+    ey = fit(narrow(y1 * z, fmt.scaled) - ay - narrow(depth_a * ty, fmt.moved), fmt.residual)
     depth_error = abs(round_shift(depth_1 * z, fmt.ray_frac) - depth_a)
-    in_left = ex * ex + ey * ey <= round_shift(fmt.threshold_sq * z * z, 2 * fmt.ray_frac)
+    in_left = ex * ex + ey * ey <= round_shift(fmt.near_sq * z * z, 2 * fmt.ray_frac)
     return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)
 
 
@@ -243,7 +274,7 @@ def _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points):
     for i in range(rays_0.shape[0]):
         ax, ay, z = rotate_point(np.int64(rays_0[i, 0]), np.int64(rays_0[i, 1]), R_raw, ray_fmt)
         points[i, 0], points[i, 1] = ax, ay
-        points[i, 2] = min(round_divide(np.int64(depth_0[i]) << fmt.ray_frac, max(z, 1)), fmt.inverse_depth_max)
+        points[i, 2] = divide(np.int64(depth_0[i]) << fmt.ray_frac, max(z, 1), fmt.inverse_depth)
 
 
 @numba.njit(cache=True, nogil=True)

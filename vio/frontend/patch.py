@@ -61,9 +61,8 @@ def weights(u, v, fmt):
     """Bilinear weights (w00, w01, w10, w11) of a position; the four sum to one exactly, first index = row."""
     fraction = (1 << fmt.position_frac) - 1
     one = 1 << fmt.weight_frac
-    right = narrow(u & fraction, fmt.fraction_shift, 0, fmt.weight_max)
-    down = narrow(v & fraction, fmt.fraction_shift, 0, fmt.weight_max)
-    w11 = narrow(right * down, fmt.weight_frac, 0, fmt.weight_max)
+    right, down = narrow(u & fraction, fmt.fraction), narrow(v & fraction, fmt.fraction)
+    w11 = narrow(right * down, fmt.weight)
     return np.int32(one - right - down + w11), np.int32(right - w11), np.int32(down - w11), np.int32(w11)
 
 
@@ -84,14 +83,14 @@ def interpolate_template(image, u, v, fmt, s):
     a, b, c, d = s.pixels[:length], s.pixels[1 : length + 1], s.pixels[side : length + side], s.pixels[side + 1 : length + side + 1]
     wide = s.wide[:length]
     for i in range(length):
-        wide[i] = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.patch_shift, fmt.patch_min, fmt.patch_max)
+        wide[i] = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.template)
 
 
 @numba.njit(cache=True, nogil=True, inline='always')
-def _difference(ahead, behind, mask, shift, raw_min, raw_max, out):
+def _difference(ahead, behind, mask, reg, out):
     """Masked central difference of two shifted views."""
     for i in range(mask.shape[0]):
-        out[i] = np.int32(narrow32(np.int32(ahead[i] - behind[i]), shift, raw_min, raw_max) & mask[i])
+        out[i] = narrow32(np.int32(np.int32(ahead[i] - behind[i]) & mask[i]), reg)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -100,6 +99,5 @@ def differentiate(fmt, s):
     side, length = fmt.window + 3, s.mask.shape[0]
     here = side + 1  # the window's first sample in s.wide
     s.template[:] = s.wide[here : here + length]
-    shift, low, high = fmt.gradient_shift, fmt.gradient_min, fmt.gradient_max
-    _difference(s.wide[here + 1 : here + 1 + length], s.wide[here - 1 : here - 1 + length], s.mask, shift, low, high, s.gradient_x)
-    _difference(s.wide[here + side : here + side + length], s.wide[here - side : here - side + length], s.mask, shift, low, high, s.gradient_y)
+    _difference(s.wide[here + 1 : here + 1 + length], s.wide[here - 1 : here - 1 + length], s.mask, fmt.gradient, s.gradient_x)
+    _difference(s.wide[here + side : here + side + length], s.wide[here - side : here - side + length], s.mask, fmt.gradient, s.gradient_y)

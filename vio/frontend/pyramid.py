@@ -3,12 +3,36 @@
 Pixel (row, col) of level k + 1 lies on pixel (2 row, 2 col) of level k, so a position halves from level to level with no offset.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
 from vio.events import Event
+from vio.fixed import Register, narrow32
+from vio.precision import Logs, Precision
 
 _PYRAMID_PIXEL = int(Event.PYRAMID_PIXEL)
+_GAIN_LOG2 = 8  # the taps of both passes sum to 16 x 16
+
+
+class PyramidFormat(NamedTuple):
+    """Registers of the pyramid; samples are kept as grey levels, a raw value times 2**up."""
+
+    is_plain: int  # the camera's 8 bits are taken as they are
+    pixel: Register
+    pixel_up: int
+    sample: Register
+    sample_up: int
+
+
+def pyramid_format(precision: Precision, logs: Logs | None = None) -> PyramidFormat:
+    """Derive the pyramid's integers from the word lengths."""
+    pixel, sample = precision.pixel, precision.pyramid_sample
+    return PyramidFormat(
+        int(pixel.bits == 8 and logs is None), precision.register("pixel", 0, logs), -pixel.frac_bits,
+        precision.register("pyramid_sample", _GAIN_LOG2, logs), -sample.frac_bits,
+    )
 
 
 def allocate(height: int, width: int, levels: int) -> tuple[np.ndarray, ...]:
@@ -20,9 +44,14 @@ def allocate(height: int, width: int, levels: int) -> tuple[np.ndarray, ...]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _copy(image, out):
+def _take(image, fmt, out):
+    """Pass the camera's samples through the pixel register."""
     for row in range(image.shape[0]):
-        out[row] = image[row]
+        if fmt.is_plain:
+            out[row] = image[row]
+        else:
+            for col in range(image.shape[1]):
+                out[row, col] = np.uint8(narrow32(np.int32(image[row, col]), fmt.pixel) << fmt.pixel_up)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -39,17 +68,18 @@ def _column_sums(a, b, c, d, e, sums):
 
 
 @numba.njit(cache=True, nogil=True)
-def _row_sums(sums, out):
-    """1 4 6 4 1 along the row at every second sample, divided by 256 with (sum + 128) >> 8."""
+def _row_sums(sums, fmt, out):
+    """1 4 6 4 1 along the row at every second sample, into the sample register with eight fraction bits."""
     for col in range(out.shape[0]):
         at = 2 * col
-        outer = np.int32(sums[at]) + np.int32(sums[at + 4])
-        near = np.int32(sums[at + 1]) + np.int32(sums[at + 3])
-        out[col] = np.uint8((outer + 4 * near + 6 * np.int32(sums[at + 2]) + 128) >> 8)
+        outer = np.int32(np.int32(sums[at]) + np.int32(sums[at + 4]))
+        near = np.int32(np.int32(sums[at + 1]) + np.int32(sums[at + 3]))
+        total = np.int32(outer + np.int32(np.int32(4 * near) + np.int32(6 * np.int32(sums[at + 2]))))
+        out[col] = np.uint8(narrow32(total, fmt.sample) << fmt.sample_up)
 
 
 @numba.njit(cache=True, nogil=True)
-def _reduce(source, out, sums):
+def _reduce(source, out, fmt, sums):
     """Fill one level from the level below, replicating the border rows."""
     last = source.shape[0] - 1
     for row in range(out.shape[0]):
@@ -57,17 +87,17 @@ def _reduce(source, out, sums):
         above, top = max(mid - 1, 0), max(mid - 2, 0)
         below, bottom = min(mid + 1, last), min(mid + 2, last)
         _column_sums(source[top], source[above], source[mid], source[below], source[bottom], sums)
-        _row_sums(sums, out[row])
+        _row_sums(sums, fmt, out[row])
 
 
 @numba.njit(cache=True, nogil=True)
-def build(image, levels, counts):
-    """Copy `image` (height, width) uint8 into levels[0] and fill the reduced levels from it.
+def build(image, levels, fmt, counts):
+    """Take `image` (height, width) uint8 into levels[0] and fill the reduced levels from it.
 
-    levels: from `allocate` with the picture's size. counts: int64 by `Event`; every pixel of a reduced level is one PYRAMID_PIXEL.
+    levels: from `allocate` with the picture's size. fmt: `PyramidFormat`. counts: int64 by `Event`; every pixel of a reduced level is one PYRAMID_PIXEL.
     """
-    _copy(image, levels[0])
+    _take(image, fmt, levels[0])
     sums = np.empty(image.shape[1] + 4, np.int16)
     for k in range(1, len(levels)):
-        _reduce(levels[k - 1], levels[k], sums[: levels[k - 1].shape[1] + 4])
+        _reduce(levels[k - 1], levels[k], fmt, sums[: levels[k - 1].shape[1] + 4])
         counts[_PYRAMID_PIXEL] += levels[k].size

@@ -15,8 +15,8 @@ import numpy as np
 from vio.camera import FIELD_RADIUS, CameraModel
 from vio.errors import ConfigError
 from vio.events import Event
-from vio.fixed import narrow, round_divide, round_shift, saturate
-from vio.precision import Precision
+from vio.fixed import Register, divide, narrow
+from vio.precision import Logs, Precision, require
 from vio.types import TrackStatus
 
 _GRID_LOG2 = (3, 2, 1)  # pixels between samples, the first that is close enough: the error grows with the square of the spacing
@@ -32,15 +32,9 @@ class RayFormat(NamedTuple):
     """Shifts, limits and lens constants of the ray kernels, plain integers."""
 
     position_frac: int
-    position_min: int
-    position_max: int
     ray_frac: int
-    ray_min: int
-    ray_max: int
     rotation_frac: int
     distortion_frac: int
-    distortion_min: int
-    distortion_max: int
     focal_frac: int
     cell_log2: int  # raw position bits inside one cell of the ray table
     origin: int  # raw position of the border's negative, added before the cell index is taken
@@ -52,6 +46,14 @@ class RayFormat(NamedTuple):
     p1: int
     p2: int
     field_sq: int  # raw r^2, with twice the fraction bits of a ray, up to which the lens is used
+    sampled: Register  # weighted sum of four table entries -> ray
+    radius_sq: Register
+    factor: Register  # interpolated radial factor -> distortion
+    tangential: Register  # -> distortion
+    distorted: Register  # -> distortion
+    position: Register  # focal length times distorted coordinate -> position
+    turned: Register  # third component of a rotated ray -> ray
+    ray: Register  # quotient of two components
 
 
 class Lens(NamedTuple):
@@ -62,7 +64,7 @@ class Lens(NamedTuple):
     fmt: RayFormat
 
 
-def make_lens(camera: CameraModel, precision: Precision) -> Lens:
+def make_lens(camera: CameraModel, precision: Precision, logs: Logs | None = None) -> Lens:
     """Quantise a camera: sample its undistortion on a pixel grid and its radial factor on a grid of r^2.
 
     Raises ConfigError for a picture that is larger than the position format, or a focal length beyond its own.
@@ -75,10 +77,10 @@ def make_lens(camera: CameraModel, precision: Precision) -> Lens:
     # where the lens model folds back, no ray lands on the pixel: such rays must not stretch the radial table
     valid = abs(camera.project(xy) - uv.reshape(-1, 2)).max(1) < 0.01
     reach = min((xy[valid] ** 2).sum(1).max(initial=2.0**_RADIUS_LOG2), _RADIUS_MAX)
-    radius_bits = min(-_RADIUS_LOG2, precision.ray.frac_bits)
+    radius_bits = min(-_RADIUS_LOG2, precision.radius_sq.frac_bits)
     r2 = np.arange(int(np.ceil(reach * 2.0**radius_bits)) + 2) * 2.0**-radius_bits
     radial = precision.distortion.to_raw(camera.radial(r2)).astype(np.int32)
-    return Lens(np.ascontiguousarray(table), radial, _ray_format(camera, precision, radius_bits, grid_log2))
+    return Lens(np.ascontiguousarray(table), radial, _ray_format(camera, precision, radius_bits, grid_log2, logs))
 
 
 def _check_range(camera: CameraModel, precision: Precision) -> None:
@@ -114,16 +116,33 @@ def _grid_error(camera: CameraModel, grid_log2: int) -> float:
     return float(abs(camera.project(mean[seen]) - centre[seen]).max(initial=0.0))
 
 
-def _ray_format(camera: CameraModel, precision: Precision, radius_bits: int, grid_log2: int) -> RayFormat:
-    position, ray, distortion, focal = precision.position, precision.ray, precision.distortion, precision.focal
+def _check(p: Precision, grid_log2: int) -> None:
+    require(p.position.frac_bits >= 0, "position", "0 to 12 fraction bits")
+    require(p.ray.frac_bits >= 0, "ray", "at least 0 fraction bits")
+    require(0 <= p.radius_sq.frac_bits <= 2 * p.ray.frac_bits, "radius_sq", "0 to twice the fraction bits of ray")
+    require(p.ray.bits + 2 * (p.position.frac_bits + grid_log2) <= 62, "ray", f"{p.ray.bits} bits times the weights of its table do not fit 62 bits")
+    require(p.ray.bits + p.rotation.bits + p.ray.frac_bits <= 60, "ray", f"{p.ray.bits} bits times rotation do not fit 60 bits")
+    require(p.focal.bits + p.distortion.bits <= 62, "distortion", f"{p.distortion.bits} bits times focal do not fit 62 bits")
+    require(p.distortion.bits + p.ray.bits <= 61, "distortion", f"{p.distortion.bits} bits times ray do not fit 61 bits")
+
+
+def _ray_format(camera: CameraModel, p: Precision, radius_bits: int, grid_log2: int, logs: Logs | None) -> RayFormat:
+    position, ray, distortion, focal = p.position, p.ray, p.distortion, p.focal
+    _check(p, grid_log2)
     return RayFormat(
-        *(position.frac_bits, position.raw_min, position.raw_max),
-        *(ray.frac_bits, ray.raw_min, ray.raw_max, precision.rotation.frac_bits),
-        *(distortion.frac_bits, distortion.raw_min, distortion.raw_max, focal.frac_bits),
-        *(position.frac_bits + grid_log2, _MARGIN << position.frac_bits, ray.frac_bits - radius_bits),
+        *(position.frac_bits, ray.frac_bits, p.rotation.frac_bits, distortion.frac_bits, focal.frac_bits),
+        *(position.frac_bits + grid_log2, _MARGIN << position.frac_bits, p.radius_sq.frac_bits - radius_bits),
         *(int(focal.to_raw(value)) for value in (camera.fx, camera.fy, camera.cx, camera.cy)),
         *(int(distortion.to_raw(value)) for value in camera.tangential),
         round(FIELD_RADIUS**2 * 4.0**ray.frac_bits),
+        sampled=p.register("ray", ray.frac_bits + 2 * (position.frac_bits + grid_log2), logs),
+        radius_sq=p.register("radius_sq", 2 * ray.frac_bits, logs),
+        factor=p.register("distortion", distortion.frac_bits + p.radius_sq.frac_bits - radius_bits, logs),
+        tangential=p.register("distortion", distortion.frac_bits + 2 * ray.frac_bits, logs),
+        distorted=p.register("distortion", distortion.frac_bits + ray.frac_bits, logs),
+        position=p.register("position", focal.frac_bits + distortion.frac_bits, logs),
+        turned=p.register("ray", p.rotation.frac_bits + ray.frac_bits, logs),
+        ray=p.register("ray", ray.frac_bits, logs),
     )
 
 
@@ -141,12 +160,12 @@ def undistort_point(u, v, table, fmt):
     w00 = (1 << (2 * shift)) - w01 - w10 - w11
     x = w00 * table[row, col, 0] + w01 * table[row, col + 1, 0] + w10 * table[row + 1, col, 0] + w11 * table[row + 1, col + 1, 0]
     y = w00 * table[row, col, 1] + w01 * table[row, col + 1, 1] + w10 * table[row + 1, col, 1] + w11 * table[row + 1, col + 1, 1]
-    return narrow(x, 2 * shift, fmt.ray_min, fmt.ray_max), narrow(y, 2 * shift, fmt.ray_min, fmt.ray_max)
+    return narrow(x, fmt.sampled), narrow(y, fmt.sampled)
 
 
 @numba.njit(cache=True, nogil=True)
 def radial_factor(r2, radial, fmt):
-    """Raw radial factor at raw r^2 (`ray_frac` fraction bits), linear in the table, constant beyond its end.
+    """Raw radial factor at raw r^2 (`precision.radius_sq`), linear in the table, constant beyond its end.
 
     The constant keeps the distortion monotonic where the polynomial would fold back into the picture.
     """
@@ -155,23 +174,21 @@ def radial_factor(r2, radial, fmt):
         return np.int64(radial[radial.shape[0] - 1])
     weight = r2 & ((1 << fmt.radius_log2) - 1)
     mixed = radial[index] * ((1 << fmt.radius_log2) - weight) + radial[index + 1] * weight
-    return narrow(mixed, fmt.radius_log2, fmt.distortion_min, fmt.distortion_max)
+    return narrow(mixed, fmt.factor)
 
 
 @numba.njit(cache=True, nogil=True)
 def distort_point(x, y, radial, fmt):
     """Raw pixel (u, v) of a raw ray (x, y), saturated to the position format. Brown's model as in `camera.distort`."""
     xx, yy, xy = x * x, y * y, x * y
-    r2 = round_shift(xx + yy, fmt.ray_frac)
-    factor = radial_factor(r2, radial, fmt)
+    factor = radial_factor(narrow(xx + yy, fmt.radius_sq), radial, fmt)
     # tangential terms carry 2 ray_frac more fraction bits than the distorted coordinate
-    tangential_x = narrow(2 * fmt.p1 * xy + fmt.p2 * (3 * xx + yy), 2 * fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
-    tangential_y = narrow(fmt.p1 * (xx + 3 * yy) + 2 * fmt.p2 * xy, 2 * fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
-    xd = narrow((x * factor) + (tangential_x << fmt.ray_frac), fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
-    yd = narrow((y * factor) + (tangential_y << fmt.ray_frac), fmt.ray_frac, fmt.distortion_min, fmt.distortion_max)
-    shift = fmt.focal_frac + fmt.distortion_frac - fmt.position_frac
-    u = narrow(fmt.fx * xd + (fmt.cx << fmt.distortion_frac), shift, fmt.position_min, fmt.position_max)
-    v = narrow(fmt.fy * yd + (fmt.cy << fmt.distortion_frac), shift, fmt.position_min, fmt.position_max)
+    tangential_x = narrow(2 * fmt.p1 * xy + fmt.p2 * (3 * xx + yy), fmt.tangential)
+    tangential_y = narrow(fmt.p1 * (xx + 3 * yy) + 2 * fmt.p2 * xy, fmt.tangential)
+    xd = narrow((x * factor) + (tangential_x << fmt.ray_frac), fmt.distorted)
+    yd = narrow((y * factor) + (tangential_y << fmt.ray_frac), fmt.distorted)
+    u = narrow(fmt.fx * xd + (fmt.cx << fmt.distortion_frac), fmt.position)
+    v = narrow(fmt.fy * yd + (fmt.cy << fmt.distortion_frac), fmt.position)
     return u, v
 
 
@@ -182,12 +199,12 @@ def rotate_point(x, y, R, fmt):
     X = R[0, 0] * x + R[0, 1] * y + R[0, 2] * one
     Y = R[1, 0] * x + R[1, 1] * y + R[1, 2] * one
     Z = R[2, 0] * x + R[2, 1] * y + R[2, 2] * one
-    z = narrow(Z, fmt.rotation_frac, fmt.ray_min, fmt.ray_max)
+    z = narrow(Z, fmt.turned)
     if z <= 0:
         return x, y, 0
     # one common division of full-length products: rounding X, Y first would cost a bit of the ray
-    new_x = saturate(round_divide(X << fmt.ray_frac, Z), fmt.ray_min, fmt.ray_max)
-    new_y = saturate(round_divide(Y << fmt.ray_frac, Z), fmt.ray_min, fmt.ray_max)
+    new_x = divide(X << fmt.ray_frac, Z, fmt.ray)
+    new_y = divide(Y << fmt.ray_frac, Z, fmt.ray)
     return new_x, new_y, z
 
 

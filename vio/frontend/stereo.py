@@ -13,10 +13,11 @@ import numpy as np
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.events import Event
-from vio.fixed import round_divide, round_shift, saturate
+from vio.fixed import Register, divide, fit, fit32, narrow, quotient, round_divide, round_shift
 from vio.frontend.klt import KltFormat, track
 from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
+from vio.precision import Logs, require
 from vio.types import TrackStatus
 
 _STEREO_CANDIDATE, _STEREO_MATCHED = int(Event.STEREO_CANDIDATE), int(Event.STEREO_MATCHED)
@@ -37,10 +38,16 @@ class StereoFormat(NamedTuple):
     uniqueness: int  # of 256
     max_difference: int  # raw ZSAD of the window
     back_sq: int  # raw position squared
-    epipolar_sq: int  # raw ray squared
+    epipolar_sq: int  # raw displacement squared
     translation_frac: int
     inverse_depth_frac: int
-    inverse_depth_max: int
+    turned: Register  # rotated ray -> point
+    shifted: Register  # inverse depth times baseline -> point
+    point: Register  # their sum
+    sample: Register  # a lane of 32 bits, as `difference`
+    difference: Register
+    metric: Register  # direction of the epipolar line times metres -> translation
+    inverse_depth: Register
 
 
 class StereoRig(NamedTuple):
@@ -52,38 +59,48 @@ class StereoRig(NamedTuple):
     fmt: StereoFormat
 
 
-def make_rig(calibration: Calibration, config: Config, right: Lens) -> StereoRig:
+def make_rig(calibration: Calibration, config: Config, right: Lens, logs: Logs | None = None) -> StereoRig:
     """Quantise the extrinsics of a stereo calibration."""
     T_RC = np.linalg.inv(calibration.T_CR)
     precision = config.precision
     baseline = float(np.linalg.norm(T_RC[:3, 3]))
     R_raw, t_raw = precision.rotation.to_raw(T_RC[:3, :3]), precision.translation.to_raw(T_RC[:3, 3])
-    return StereoRig(right, np.ascontiguousarray(R_raw), np.ascontiguousarray(t_raw), _format(config, calibration.left.fx, baseline))
+    return StereoRig(right, np.ascontiguousarray(R_raw), np.ascontiguousarray(t_raw), _format(config, calibration.left.fx, baseline, logs))
 
 
-def _format(config: Config, focal: float, baseline: float) -> StereoFormat:
+def _format(config: Config, focal: float, baseline: float, logs: Logs | None) -> StereoFormat:
     frontend, precision = config.frontend, config.precision
     level = min(frontend.stereo_level, frontend.pyramid_levels - 1)
     pixels = focal * baseline * frontend.stereo_max_inverse_depth / 2**level
     candidates = min(max(int(np.ceil(pixels / frontend.stereo_step)), 1), _MAX_CANDIDATES)
-    area = frontend.stereo_window**2
+    area, product = frontend.stereo_window**2, precision.translation.frac_bits + precision.inverse_depth.frac_bits
+    require(precision.point.frac_bits == precision.ray.frac_bits, "point", "as many fraction bits as ray")
+    require(precision.point.bits + precision.ray.frac_bits <= 62, "point", "bits plus ray's fraction bits: at most 62")
+    require(precision.stereo_sample.frac_bits == precision.stereo_sum.frac_bits == 0, "stereo_sample", "no fraction bits, nor in stereo_sum")
+
+    def enter(signal: str, from_frac: int) -> Register:
+        return precision.register(signal, from_frac, logs)
+
     return StereoFormat(
         level=level, reach=frontend.stereo_window // 2, candidates=candidates,
         depth_step=max(1, int(precision.inverse_depth.to_raw(frontend.stereo_max_inverse_depth / candidates))),
         uniqueness=round(frontend.stereo_uniqueness * 256),
         max_difference=frontend.stereo_max_difference * area * area,
         back_sq=round((frontend.stereo_back_tolerance * 2**precision.position.frac_bits) ** 2),
-        epipolar_sq=round((frontend.stereo_epipolar_tolerance / focal * 2**precision.ray.frac_bits) ** 2),
+        epipolar_sq=round((frontend.stereo_epipolar_tolerance / focal * 2**precision.displacement.frac_bits) ** 2),
         translation_frac=precision.translation.frac_bits,
-        inverse_depth_frac=precision.inverse_depth.frac_bits, inverse_depth_max=precision.inverse_depth.raw_max,
+        inverse_depth_frac=precision.inverse_depth.frac_bits,
+        turned=enter("point", precision.rotation.frac_bits + precision.ray.frac_bits), shifted=enter("point", product),
+        point=enter("point", precision.point.frac_bits), sample=enter("stereo_sample", 0), difference=enter("stereo_sum", 0),
+        metric=enter("translation", precision.translation.frac_bits + precision.ray.frac_bits),
+        inverse_depth=enter("inverse_depth", precision.inverse_depth.frac_bits),
     )
 
 
 @numba.njit(cache=True, nogil=True)
-def _window(image, col, row, reach, out):
+def _window(image, col, row, fmt, out):
     """Fill out (n,) int32 with n I - sum I of the window about (col, row)."""
-    side = 2 * reach + 1
-    total = np.int32(0)
+    reach, side, total = fmt.reach, 2 * fmt.reach + 1, np.int32(0)
     for i in range(side):
         source, part = image[row - reach + i, col - reach : col + reach + 1], out[i * side : (i + 1) * side]
         for j in range(side):
@@ -91,16 +108,16 @@ def _window(image, col, row, reach, out):
             total = np.int32(total + np.int32(source[j]))
     n = np.int32(side * side)
     for i in range(side * side):
-        out[i] = np.int32(np.int32(n * out[i]) - total)
+        out[i] = fit32(np.int32(np.int32(n * out[i]) - total), fmt.sample)
 
 
 @numba.njit(cache=True, nogil=True)
-def _difference(a, b):
+def _difference(a, b, fmt):
     """Sum of absolute differences of two zero-mean windows; at most 2 n^2 255, so 32 bits up to 31 x 31."""
     total = np.int32(0)
     for i in range(a.shape[0]):
         total = np.int32(total + np.int32(abs(np.int32(a[i] - b[i]))))
-    return np.int64(total)
+    return np.int64(fit32(total, fmt.difference))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -109,24 +126,23 @@ def _fits(image, col, row, reach):
 
 
 @numba.njit(cache=True, nogil=True)
-def turn(x, y, R, ray_fmt):
-    """R (x, y, 1) raw with `ray_frac` fraction bits, not divided by its third component."""
-    one, shift = 1 << ray_fmt.ray_frac, ray_fmt.rotation_frac
-    X = round_shift(R[0, 0] * x + R[0, 1] * y + R[0, 2] * one, shift)
-    Y = round_shift(R[1, 0] * x + R[1, 1] * y + R[1, 2] * one, shift)
-    Z = round_shift(R[2, 0] * x + R[2, 1] * y + R[2, 2] * one, shift)
+def turn(x, y, R, ray_fmt, fmt):
+    """R (x, y, 1) raw in `precision.point`, not divided by its third component."""
+    one = 1 << ray_fmt.ray_frac
+    X = narrow(R[0, 0] * x + R[0, 1] * y + R[0, 2] * one, fmt.turned)
+    Y = narrow(R[1, 0] * x + R[1, 1] * y + R[1, 2] * one, fmt.turned)
+    Z = narrow(R[2, 0] * x + R[2, 1] * y + R[2, 2] * one, fmt.turned)
     return X, Y, Z
 
 
 @numba.njit(cache=True, nogil=True)
 def candidate(X, Y, Z, depth, t, radial, ray_fmt, fmt):
     """Raw right pixel (u, v) of the turned ray (X, Y, Z) at a raw inverse depth; the third value is False behind the camera."""
-    shift = fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac
-    X, Y, Z = X + round_shift(depth * t[0], shift), Y + round_shift(depth * t[1], shift), Z + round_shift(depth * t[2], shift)
+    X, Y = fit(X + narrow(depth * t[0], fmt.shifted), fmt.point), fit(Y + narrow(depth * t[1], fmt.shifted), fmt.point)
+    Z = fit(Z + narrow(depth * t[2], fmt.shifted), fmt.point)
     if Z << 3 < 1 << ray_fmt.ray_frac:
         return 0, 0, False
-    x = saturate(round_divide(X << ray_fmt.ray_frac, Z), ray_fmt.ray_min, ray_fmt.ray_max)
-    y = saturate(round_divide(Y << ray_fmt.ray_frac, Z), ray_fmt.ray_min, ray_fmt.ray_max)
+    x, y = divide(X << ray_fmt.ray_frac, Z, ray_fmt.ray), divide(Y << ray_fmt.ray_frac, Z, ray_fmt.ray)
     u, v = distort_point(x, y, radial, ray_fmt)
     return u, v, True
 
@@ -144,8 +160,8 @@ def _scan(right, first, last, template, col_offset, row_offset, X, Y, Z, t, radi
         u, v, is_ahead = candidate(X, Y, Z, k * fmt.depth_step, t, radial, ray_fmt, fmt)
         col, row = round_shift(u - col_offset, shift), round_shift(v - row_offset, shift)
         if is_ahead and _fits(right, col, row, fmt.reach):
-            _window(right, col, row, fmt.reach, window)
-            scores[k] = _difference(template, window)
+            _window(right, col, row, fmt, window)
+            scores[k] = _difference(template, window, fmt)
             compared += 1
     return compared
 
@@ -193,8 +209,8 @@ def search(left, right, uv_left, rays_left, known_depth, R_raw, t_raw, radial, r
         found[i] = _fits(left, col, row, fmt.reach)
         if not found[i]:
             continue
-        _window(left, col, row, fmt.reach, template)
-        X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt)
+        _window(left, col, row, fmt, template)
+        X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt, fmt)
         u, v = u - (col << shift), v - (row << shift)
         first, last = _range(np.int64(known_depth[i]), fmt)
         counts[_STEREO_CANDIDATE] += _scan(right, first, last, template, u, v, X, Y, Z, t_raw, radial, ray_fmt, fmt, window, scores)
@@ -207,18 +223,25 @@ def search(left, right, uv_left, rays_left, known_depth, R_raw, t_raw, radial, r
 
 
 @numba.njit(cache=True, nogil=True)
+def _compensated(X, Y, Z, ray_fmt):
+    """The left ray as the right camera would see it if the point were at infinity."""
+    return divide(X << ray_fmt.ray_frac, Z, ray_fmt.ray), divide(Y << ray_fmt.ray_frac, Z, ray_fmt.ray)
+
+
+@numba.njit(cache=True, nogil=True)
 def inverse_depth(X, Y, Z, x1, y1, t, ray_fmt, fmt):
-    """Raw inverse depth of a turned left ray seen at the right ray (x1, y1), by projection on the epipolar line; may be negative."""
-    ax, ay = round_divide(X << ray_fmt.ray_frac, Z), round_divide(Y << ray_fmt.ray_frac, Z)
-    ex = round_shift((t[0] << ray_fmt.ray_frac) - t[2] * ax, ray_fmt.ray_frac)
-    ey = round_shift((t[1] << ray_fmt.ray_frac) - t[2] * ay, ray_fmt.ray_frac)
+    """Raw inverse depth of a turned left ray seen at the right ray (x1, y1), by projection on the epipolar line; 0 beyond infinity."""
+    ax, ay = _compensated(X, Y, Z, ray_fmt)
+    ex = narrow((t[0] << ray_fmt.ray_frac) - t[2] * ax, fmt.metric)
+    ey = narrow((t[1] << ray_fmt.ray_frac) - t[2] * ay, fmt.metric)
     length_sq = ex * ex + ey * ey
     if length_sq == 0:
         return 0
     # share = e.d / e.e = rho / (Z + rho tz), so rho = share Z / (1 - share tz)
-    share = round_divide((ex * (x1 - ax) + ey * (y1 - ay)) << (fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac), length_sq)
-    rest = (1 << ray_fmt.ray_frac) - round_shift(share * t[2], fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac)
-    return saturate(round_divide(share * Z, max(rest, 1)), -fmt.inverse_depth_max, fmt.inverse_depth_max)
+    up = fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac
+    share = quotient((ex * (x1 - ax) + ey * (y1 - ay)) << up, length_sq, fmt.inverse_depth)
+    rest = (1 << ray_fmt.ray_frac) - narrow(share * t[2], fmt.shifted)
+    return divide(share * Z, max(rest, 1), fmt.inverse_depth)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -227,20 +250,20 @@ def verify(uv_left, uv_back, rays_left, rays_right, R_raw, t_raw, ray_fmt, outli
 
     uv_back: (n, 2) int32, left pixels tracked back from the right. depth: (n,) int32 out, raw inverse depth, 0 without match.
     """
-    tx, ty, tz = unit_direction(t_raw[0], t_raw[1], t_raw[2], ray_fmt.ray_frac)
+    tx, ty, tz = unit_direction(t_raw[0], t_raw[1], t_raw[2], outlier_fmt)
     for i in range(uv_left.shape[0]):
         depth[i] = 0
         du, dv = np.int64(uv_left[i, 0]) - uv_back[i, 0], np.int64(uv_left[i, 1]) - uv_back[i, 1]
         has_right[i] = has_right[i] and du * du + dv * dv <= fmt.back_sq
         if not has_right[i]:
             continue
-        X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt)
+        X, Y, Z = turn(np.int64(rays_left[i, 0]), np.int64(rays_left[i, 1]), R_raw, ray_fmt, fmt)
         x1, y1 = np.int64(rays_right[i, 0]), np.int64(rays_right[i, 1])
-        ax, ay = round_divide(X << ray_fmt.ray_frac, max(Z, 1)), round_divide(Y << ray_fmt.ray_frac, max(Z, 1))
+        ax, ay = _compensated(X, Y, max(Z, 1), ray_fmt)
         dx, dy = displacement(ax, ay, x1, y1, outlier_fmt)
         ex, ey = epipolar_direction(ax, ay, tx, ty, tz, outlier_fmt)
         rho = inverse_depth(X, Y, max(Z, 1), x1, y1, t_raw, ray_fmt, fmt)
-        has_right[i] = Z > 0 and rho > 0 and is_on_line(dx, dy, ex, ey, 1, fmt.epipolar_sq)
+        has_right[i] = Z > 0 and rho > 0 and is_on_line(dx, dy, ex, ey, 1, fmt.epipolar_sq, outlier_fmt)
         if has_right[i]:
             depth[i] = rho
             counts[_STEREO_MATCHED] += 1
