@@ -1,13 +1,14 @@
 """One `Fixed` per named hardware signal: the only place where a word length lives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from vio.errors import ConfigError
 from vio.fixed import Fixed, Register, Rounding, new_log, register
 
+GREY = ("pixel", "pyramid_sample", "store_level", "store_range")  # grey levels: fewer bits are wider steps, 255 stays in range
 Logs = Mapping[str, np.ndarray]  # what passed through each signal's registers, by name; see `Register.log`
 
 
@@ -73,6 +74,21 @@ class Precision:
         return register(getattr(self, signal), from_frac, None if logs is None else logs[signal], is_roomy)
 
 
+def tied(precision: Precision) -> Precision:
+    """`precision` with the fraction bits that must agree made to agree, ranges kept: the least one where values are subtracted.
+
+    Sample, template and residual; a point and a residual of RANSAC with the ray; the product with its two factors.
+    """
+    least = min(getattr(precision, name).frac_bits for name in ("patch", "template", "residual"))
+    wanted = dict.fromkeys(("patch", "template", "residual"), least) | dict.fromkeys(("point", "ransac_residual"), precision.ray.frac_bits)
+    wanted["cross"] = precision.epipolar.frac_bits + precision.displacement.frac_bits
+    changed = {}
+    for name, frac_bits in wanted.items():
+        fmt = getattr(precision, name)
+        changed[name] = replace(fmt, bits=max(fmt.bits + frac_bits - fmt.frac_bits, 1), frac_bits=frac_bits)
+    return replace(precision, **changed)
+
+
 def new_logs(precision: Precision) -> dict[str, np.ndarray]:
     """An empty log for every signal."""
     return {f.name: new_log(getattr(precision, f.name)) for f in fields(precision)}
@@ -91,6 +107,6 @@ def check(precision: Precision) -> None:
         require(1 <= fmt.bits <= limit, f.name, f"{fmt.bits} bits; allowed: 1 to {limit}")
         require(-8 <= fmt.frac_bits <= fmt.bits, f.name, f"{fmt.frac_bits} fraction bits in {fmt.bits} bits; allowed: -8 to {fmt.bits}")
         require(fmt.signed == f.default_factory().signed, f.name, f"must be {'signed' if not fmt.signed else 'unsigned'}, for its values are")
-    for name in ("pixel", "pyramid_sample", "store_level", "store_range"):
+    for name in GREY:
         fmt = getattr(precision, name)
         require(fmt.frac_bits <= 0 and fmt.bits - fmt.frac_bits <= 8, name, "grey levels are whole and end at 255: bits minus fraction bits is at most 8")
