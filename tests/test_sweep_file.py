@@ -14,6 +14,7 @@ from vio.config import Config
 from vio.errors import ConfigError
 from vio.frontend.corners import corner_format
 from vio.frontend.klt_format import klt_format
+from vio.precision import FOLLOWING, GREY
 from vio.io.resources import resource
 from vio.sweeps.fields import flattened, nested, signals, mantissa_bits, value_of, with_widths
 from vio.sweeps.sweep_file import SweepFile, load
@@ -120,7 +121,8 @@ def test_fraction_bits_go_first_and_then_range(signal: str) -> None:
         except ConfigError as error:
             assert signal in str(error)  # a width that cannot hold its signal at all
             continue
-        assert new.bits == bits and new.frac_bits == max(0, old.frac_bits - (old.bits - bits))
+        dropped = old.frac_bits - (old.bits - bits)
+        assert new.bits == bits and new.frac_bits == (old.frac_bits if signal in FOLLOWING else dropped if signal in GREY else max(0, dropped))
 
 
 @pytest.mark.parametrize("signal", signals())

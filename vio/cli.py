@@ -12,6 +12,7 @@ from vio.commands.corrupt import corrupt
 from vio.commands.doctor import doctor
 from vio.commands.fetch import fetch
 from vio.commands.list import list_sequences
+from vio.commands.precision import precision
 from vio.commands.render import render
 from vio.commands.run import run
 from vio.commands.sweep import sweep
@@ -40,7 +41,7 @@ def _main(
     pass
 
 
-for _command in (run, doctor, render, convert, corrupt, fetch, sweep, chip, budget):
+for _command in (run, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision):
     app.command()(_command)
 app.command("list")(list_sequences)
 

@@ -13,6 +13,7 @@ from vio.config import Config
 from vio.events import new_counts
 from vio.frontend.front_end import FrontEnd
 from vio.lie import orthonormalised
+from vio.precision import Logs
 from vio.types import FrameOutput, Health, HealthState, Landmarks, NavState, StereoFrame
 
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
@@ -22,11 +23,11 @@ _HISTORY_NS = 1_000_000_000  # inertial samples kept before the first frame
 class Odometry:
     """Stereo (or mono) visual-inertial odometry of one rig. Feed samples and frames in time order; not thread-safe."""
 
-    def __init__(self, calibration: Calibration, config: Config | None = None) -> None:
-        """Allocate everything for `calibration`; `config` defaults to the reference design."""
+    def __init__(self, calibration: Calibration, config: Config | None = None, logs: Logs | None = None) -> None:
+        """Allocate everything for `calibration`; `config` defaults to the reference design. logs: see `FrontEnd`."""
         self.config = config or Config()
         self.calibration = calibration
-        self._front_end, self._back_end = FrontEnd(calibration, self.config), BackEnd(calibration, self.config)
+        self._front_end, self._back_end = FrontEnd(calibration, self.config, logs), BackEnd(calibration, self.config)
         self._imu = _EMPTY  # samples (t_ns, w_B, a_B) not older than the last frame, and one before it
         self._pre: Preintegrated | None = None  # since the last keyframe
         self._last_t_ns: int | None = None

@@ -8,7 +8,9 @@ import numpy as np
 from vio.errors import ConfigError
 from vio.fixed import Fixed, Register, Rounding, new_log, register
 
+SOLVE_BITS = 62  # of the numerator of the 2x2 solve: mantissa times right side, scaled
 GREY = ("pixel", "pyramid_sample", "store_level", "store_range")  # grey levels: fewer bits are wider steps, 255 stays in range
+FOLLOWING = ("point", "ransac_residual", "cross")  # their fraction bits are those of what flows in: fewer bits are less range
 Logs = Mapping[str, np.ndarray]  # what passed through each signal's registers, by name; see `Register.log`
 
 
@@ -77,7 +79,8 @@ class Precision:
 def tied(precision: Precision) -> Precision:
     """`precision` with the fraction bits that must agree made to agree, ranges kept: the least one where values are subtracted.
 
-    Sample, template and residual; a point and a residual of RANSAC with the ray; the product with its two factors.
+    Sample, template and residual; a point and a residual of RANSAC with the ray; the product with its two factors. And the right side
+    of the 2x2 solve gives up range until the numerator fits its word.
     """
     least = min(getattr(precision, name).frac_bits for name in ("patch", "template", "residual"))
     wanted = dict.fromkeys(("patch", "template", "residual"), least) | dict.fromkeys(("point", "ransac_residual"), precision.ray.frac_bits)
@@ -86,6 +89,9 @@ def tied(precision: Precision) -> Precision:
     for name, frac_bits in wanted.items():
         fmt = getattr(precision, name)
         changed[name] = replace(fmt, bits=max(fmt.bits + frac_bits - fmt.frac_bits, 1), frac_bits=frac_bits)
+    up = precision.step.frac_bits + precision.hessian.frac_bits - precision.residual_sum.frac_bits
+    room = max(SOLVE_BITS - precision.mantissa.bits - up, 1)
+    changed["right_side"] = replace(precision.right_side, bits=min(precision.right_side.bits, room))
     return replace(precision, **changed)
 
 
@@ -110,3 +116,25 @@ def check(precision: Precision) -> None:
     for name in GREY:
         fmt = getattr(precision, name)
         require(fmt.frac_bits <= 0 and fmt.bits - fmt.frac_bits <= 8, name, "grey levels are whole and end at 255: bits minus fraction bits is at most 8")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What passed through the registers of a signal, raw: extremes before the overflow, how many overflowed, unused top bits.
+
+    smallest and largest are None where nothing passed; then no bit counts as unused.
+    """
+
+    smallest: int | None
+    largest: int | None
+    overflows: int
+    unused_bits: int
+
+
+def seen(fmt: Fixed, log: np.ndarray) -> Seen:
+    """Read one signal's log."""
+    low, high = int(log[0]), int(log[1])
+    if low > high:
+        return Seen(None, None, 0, 0)
+    needed = max(max(high, 0).bit_length(), (-min(low, 0) - 1).bit_length() if low < 0 else 0) + fmt.signed
+    return Seen(low, high, int(log[2]), max(fmt.bits - max(needed, 1), 0))

@@ -13,7 +13,8 @@ from vio.config import Config
 from vio.errors import DataError
 from vio.events import Event
 from vio.io.sequence import LoadedFrame, Sequence, frames, imu_supply
-from vio.types import FrameOutput
+from vio.precision import Logs
+from vio.types import FrameOutput, Tracks
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -41,6 +42,17 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
+class TrackTable:
+    """Every feature of every frame, frame after frame: rows (m,) int32 features in each frame given to the engine, then per feature
+    ids (k,) int64, uv_raw (k, 2) int32 in `precision.position`, status (k,) uint8 of `TrackStatus`."""
+
+    rows: np.ndarray
+    ids: np.ndarray
+    uv_raw: np.ndarray
+    status: np.ndarray
+
+
+@dataclass(frozen=True)
 class HealthRow:
     """One line of health.csv. `state` is a HealthState value, `skipped` for an unusable frame, `sequence` for a fault found on opening."""
 
@@ -63,6 +75,7 @@ class RunResult:
     trajectory: Trajectory
     frame_t_ns: np.ndarray
     counts: np.ndarray
+    tracks: TrackTable
     health: tuple[HealthRow, ...]
     stage_ns: dict[str, np.ndarray]
     seconds: float
@@ -80,6 +93,7 @@ class _Recording:
         self.states: list[tuple] = []
         self.frame_t_ns: list[int] = []
         self.counts: list[np.ndarray] = []
+        self.tracks: list[Tracks] = []
         self.health = [HealthRow(start, "sequence", message=text) for text in sequence.warnings]
         self.stages: dict[str, list[int]] = {}
 
@@ -101,9 +115,17 @@ class _Recording:
         self.frames += 1
         self.frame_t_ns.append(output.t_ns)
         self.counts.append(output.counts.copy())
+        self.tracks.append(output.tracks)
         self.health.append(HealthRow(output.t_ns, health.state.value, reasons, health.tracked, health.initialised_by))
         for stage, ns in {"decode_wait": wait_ns, **output.stage_ns, "engine": engine_ns}.items():
             self.stages.setdefault(stage, []).append(ns)
+
+    def track_table(self) -> TrackTable:
+        """The features so far."""
+        rows = np.array([len(tracks.ids) for tracks in self.tracks], np.int32)
+        ids = np.concatenate([np.zeros(0, np.int64), *(tracks.ids for tracks in self.tracks)])
+        uv_raw = np.concatenate([np.zeros((0, 2), np.int32), *(tracks.uv_raw for tracks in self.tracks)])
+        return TrackTable(rows, ids, uv_raw, np.concatenate([np.zeros(0, np.uint8), *(tracks.status for tracks in self.tracks)]))
 
     def trajectory(self) -> Trajectory:
         """The poses so far."""
@@ -128,13 +150,17 @@ def run(
     options: RunOptions = RunOptions(),
     watch: Callable[[int, FrameOutput | None], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
+    logs: Logs | None = None,
 ) -> RunResult:
-    """Run the odometry over a sequence. `watch(frames_done, output)` hears of each frame; `stop()` true ends the run early."""
+    """Run the odometry over a sequence. `watch(frames_done, output)` hears of each frame; `stop()` true ends the run early.
+
+    With `logs` the registers of the front end record what passes through them.
+    """
     first, last = selected(sequence, options)
     before = time.perf_counter()
     if options.warm_up:
         odometry.warm_up(sequence.calibration, config)
-    engine = odometry.Odometry(sequence.calibration, config)
+    engine = odometry.Odometry(sequence.calibration, config, logs)
     recording = _Recording(sequence, first)
     begin = time.perf_counter()
     failure, stopped = "", False
@@ -166,6 +192,7 @@ def _result(recording: _Recording, seconds: float, warmup_seconds: float, interr
         trajectory=recording.trajectory(),
         frame_t_ns=np.array(recording.frame_t_ns, np.int64),
         counts=np.array(recording.counts, np.int64).reshape(-1, len(Event)),
+        tracks=recording.track_table(),
         health=tuple(recording.health),
         stage_ns={stage: np.array(ns, np.int64) for stage, ns in recording.stages.items()},
         seconds=seconds,

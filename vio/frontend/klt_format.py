@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 from vio.config import Config
 from vio.fixed import Fixed, Register
-from vio.precision import Logs, Precision, require
+from vio.precision import SOLVE_BITS, Logs, Precision, require
 
 _PIXEL_MAX = 255  # of the uint8 container
-_WORD_BITS = 62  # numerator of the solve
 
 
 class KltFormat(NamedTuple):
@@ -77,7 +76,7 @@ def _check(p: Precision) -> None:
     require(solve_up in range(17), "step", "fraction bits of step plus hessian minus residual_sum must be 0 to 16")
     require(p.mantissa.bits >= 2, "mantissa", "at least 2 bits, one of them the sign")
     width = p.mantissa.bits + p.right_side.bits + solve_up
-    require(width <= _WORD_BITS, "right_side", f"numerator of {width} bits (mantissa, right_side and scaling); at most {_WORD_BITS}")
+    require(width <= SOLVE_BITS, "right_side", f"numerator of {width} bits (mantissa, right_side and scaling); at most {SOLVE_BITS}")
 
 
 def klt_format(config: Config, logs: Logs | None = None, store_block: int = 0) -> KltFormat:

@@ -50,6 +50,7 @@ def write_run(folder: Path, result: RunResult, metrics: dict[str, Any], config: 
         "trajectory_euroc.csv": euroc(result.trajectory).encode(),
         "health.csv": health(result.health).encode(),
         "counts.npz": counts(result),
+        "tracks.npz": tracks(result),
         "config.toml": resolved.encode(),
         "metrics.json": (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode(),
     }
@@ -94,4 +95,14 @@ def counts(result: RunResult) -> bytes:
     """An npz archive: `t_ns` (m,), `counts` (m, events), `events` (events,) the column names."""
     data = io.BytesIO()
     np.savez_compressed(data, t_ns=result.frame_t_ns, counts=result.counts, events=np.array([event.name for event in Event]))
+    return data.getvalue()
+
+
+def tracks(result: RunResult) -> bytes:
+    """An npz archive of raw integers: `t_ns` and `rows` (m,) a frame; `ids`, `uv_raw` (k, 2), `status` (k,) a feature, frame after frame.
+
+    The members carry no date, so the same features give the same bytes.
+    """
+    table, data = result.tracks, io.BytesIO()
+    np.savez_compressed(data, t_ns=result.frame_t_ns, rows=table.rows, ids=table.ids.astype(np.int32), uv_raw=table.uv_raw, status=table.status)
     return data.getvalue()

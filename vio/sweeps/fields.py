@@ -8,7 +8,7 @@ from vio import config as configuration
 from vio.config import Config
 from vio.errors import ConfigError
 from vio.fixed import Fixed
-from vio.precision import GREY, Precision, tied
+from vio.precision import FOLLOWING, GREY, Precision, tied
 
 _QUOTIENT = 16  # fraction bits that the tracker's division yields
 _FLOATS = {"float64": 52, "float32": 23}  # bits of the mantissa as stored (IEEE 754-2019, table 3.5)
@@ -74,7 +74,8 @@ def with_widths(config: Config, widths: dict[str, int], source: str = "word_leng
             raise ConfigError(f"{source}: no signal '{signal}'; known: {', '.join(signals())}")
         old: Fixed = getattr(precision, signal)
         frac_bits = old.frac_bits - (old.bits - bits)
-        new = dataclasses.replace(old, bits=bits, frac_bits=frac_bits if signal in GREY else max(0, frac_bits))
+        kept = old.frac_bits if signal in FOLLOWING else frac_bits if signal in GREY else max(0, frac_bits)
+        new = dataclasses.replace(old, bits=bits, frac_bits=kept)
         precision = dataclasses.replace(precision, **{signal: new})
     return configuration.validated(dataclasses.replace(config, precision=_followed(precision)), source)
 
@@ -96,4 +97,4 @@ def _followed(precision: Precision) -> Precision:
     least("residual_sum", precision.gradient.frac_bits + precision.residual.frac_bits)
     least("residual_sum", precision.step.frac_bits + precision.hessian.frac_bits)  # the step is residual_sum over hessian
     least("hessian", max(0, _QUOTIENT - precision.step.frac_bits + precision.residual_sum.frac_bits))
-    return precision
+    return tied(precision)
