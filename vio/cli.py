@@ -16,6 +16,7 @@ from vio.commands.precision import precision
 from vio.commands.render import render
 from vio.commands.run import run
 from vio.commands.sweep import sweep
+from vio.commands.vectors import vectors
 
 app = typer.Typer(
     help="Visual-inertial odometry for tiny robots.",
@@ -41,7 +42,7 @@ def _main(
     pass
 
 
-for _command in (run, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision):
+for _command in (run, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision, vectors):
     app.command()(_command)
 app.command("list")(list_sequences)
 

@@ -79,7 +79,8 @@ class Register(NamedTuple):
 
     round adds `bias`, and one more where `even` is 1 and the lowest kept bit is set. mask is None where the register saturates;
     low and high are None where no value can leave the range, which spares an inner loop the test.
-    log is None, or int64 (5,): smallest and largest value that came, how many overflowed, and the limits raw_min, raw_max.
+    log is None; or int64 (5,): smallest and largest value that came, how many overflowed, and the limits raw_min, raw_max; or int64
+    (n, 1), a trace: how many values the register has held, then the first n - 1 of them.
     """
 
     up: int
@@ -109,9 +110,23 @@ def new_log(fmt: Fixed) -> np.ndarray:
     return np.array([2**62, -(2**62), 0, fmt.raw_min, fmt.raw_max], np.int64)
 
 
+def new_trace(values: int) -> np.ndarray:
+    """An empty trace with room for that many values."""
+    return np.zeros((values + 1, 1), np.int64)
+
+
+def noted(value: int, log: np.ndarray | None) -> int:
+    """Append what a register holds to its trace, where it has one."""
+    if log is not None and log.ndim == 2:
+        log[0, 0] += 1
+        if log[0, 0] < log.shape[0]:
+            log[log[0, 0], 0] = value
+    return value
+
+
 def observe(raw: int, log: np.ndarray | None) -> None:
     """Write a value into a register's log; kernels are compiled without a trace of it where there is none."""
-    if log is not None:
+    if log is not None and log.ndim == 1:
         log[0] = min(log[0], raw)
         log[1] = max(log[1], raw)
         log[2] += raw < log[3] or raw > log[4]
@@ -138,13 +153,27 @@ def _lane_compiled(value):
 
 @numba.extending.overload(observe, inline="always")
 def _observe_compiled(raw, log):
-    if isinstance(log, numba.types.NoneType):
+    if isinstance(log, numba.types.NoneType) or log.ndim == 2:
         return lambda raw, log: None
 
     def write(raw, log):
         log[0] = min(log[0], np.int64(raw))
         log[1] = max(log[1], np.int64(raw))
         log[2] += raw < log[3] or raw > log[4]
+
+    return write
+
+
+@numba.extending.overload(noted, inline="always")
+def _noted_compiled(value, log):
+    if isinstance(log, numba.types.NoneType) or log.ndim == 1:
+        return lambda value, log: value
+
+    def write(value, log):
+        log[0, 0] += 1
+        if log[0, 0] < log.shape[0]:
+            log[log[0, 0], 0] = value
+        return value
 
     return write
 
@@ -175,7 +204,7 @@ def round_shift(raw, shift):
 def fit(raw, reg):
     """Bring an integer that has the register's scale into its range, by saturation or by wrapping as declared."""
     observe(raw, reg.log)
-    return limited(raw, reg.low, reg.high, reg.mask)
+    return noted(limited(raw, reg.low, reg.high, reg.mask), reg.log)
 
 
 @numba.njit(cache=True, inline="always")
@@ -189,7 +218,7 @@ def narrow(raw, reg):
 def fit32(raw, reg):
     """`fit` in a 32-bit lane."""
     observe(raw, reg.log)
-    return np.int32(limited(raw, lane(reg.low), lane(reg.high), reg.mask))
+    return np.int32(noted(limited(raw, lane(reg.low), lane(reg.high), reg.mask), reg.log))
 
 
 @numba.njit(cache=True, inline="always")
