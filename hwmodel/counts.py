@@ -53,6 +53,14 @@ def typical(name: str) -> Counts | None:
     return Counts(table["frames"], total, largest, f"typical counts of profile {name}: {table['source']}")
 
 
+def as_toml(counts: Counts, source: str) -> str:
+    """Counts as a file of hwmodel/data/typical; events that never happened are left out."""
+    lines = [f'source = "{source}"', f"frames = {counts.frames}"]
+    for name, values in (("total", counts.total), ("largest", counts.largest)):
+        lines += ["", f"[{name}]", *(f"{event.name} = {int(values[event])}" for event in Event if values[event])]
+    return "\n".join(lines) + "\n"
+
+
 def check(counts: Counts, config: Config, chip: Chip) -> None:
     """Refuse counts that cannot come from this configuration and picture size. Raises ConfigError with the reason."""
     left, right = (sum(h * w for h, w in level_sizes(chip, config.frontend.pyramid_levels)[1:]) for _ in "lr")

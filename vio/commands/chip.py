@@ -42,6 +42,7 @@ def chip(
     validate: Annotated[bool, typer.Option("--validate", help="Only the table of published against modelled figures.")] = False,
     explain: Annotated[str | None, typer.Option(metavar="BUFFER|MODULE", help="Derive one number down to its sources.")] = None,
     accelergy: Annotated[Path | None, typer.Option(metavar="DIR", help="Write architecture, action counts and energy table for Accelergy 0.4.")] = None,
+    save_counts: Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Write the counts as a file of typical counts.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Tables as JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Tables as CSV.")] = False,
 ) -> None:
@@ -65,6 +66,8 @@ def chip(
     tables = _validation(asked) if validate else _tables(asked) + (_versus(asked, vs) if vs else [])
     if accelergy:
         _write_accelergy(asked, accelergy)
+    if save_counts:
+        _save_counts(asked, save_counts)
     from vio.commands import tables as form
 
     typer.echo((form.as_json if json else form.as_csv if csv else form.as_text)(tables).rstrip())
@@ -225,3 +228,10 @@ def _write_accelergy(asked: _Design, folder: Path) -> None:
     for name, document in documents(asked.config, counts, operating(asked)[1], asked.chip, asked.fps).items():
         (folder / name).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     say(f"{folder}: architecture.yaml, action_counts.yaml, ERT.yaml; energies in pJ, counts of {counts.frames} frames")
+
+
+def _save_counts(asked: _Design, path: Path) -> None:
+    from hwmodel.counts import as_toml
+
+    path.write_text(as_toml(_need_counts(asked, "--save-counts"), asked.counts.source), encoding="utf-8")
+    say(f"{path}: counts of {asked.counts.frames} frames")
