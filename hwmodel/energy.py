@@ -75,10 +75,10 @@ def frame_work(config: Config, counts: Counts, chip: Chip, savings: Savings = AL
     structural = {Event.BLOCK_ENCODED, Event.BLOCK_DECODED, Event.KEYFRAME}  # the store's traffic is derived for every picture
     for event in Event:
         if event not in structural:
-            out[module_of(event)].plus(table[event], float(counts.total[event]) * share)
-    out["frame store"].plus(store_written(config, chip, savings, counts), share).plus(store_read(config, chip, savings, counts), share)
-    out["landmark elimination"].plus(replayed(config, counts), share)
-    out["refinement"].plus(refined(config, counts), share)
+            out[module_of(event)].plus(table[event], times=float(counts.total[event]) * share)
+    out["frame store"].plus(store_written(config, chip, savings, counts), store_read(config, chip, savings, counts), times=share)
+    out["landmark elimination"].plus(replayed(config, counts), times=share)
+    out["refinement"].plus(refined(config, counts), times=share)
     return out
 
 

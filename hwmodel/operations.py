@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vio.fixed import Fixed, Overflow, Rounding
+
 
 class Op(NamedTuple):
     """One operation. kind: add (subtract, negate), mul, shift (by a variable amount), compare (also one side of a saturation),
@@ -51,20 +53,44 @@ class Work:
         self.ops[Op("shift", bits)] += n
         return self
 
-    def divide(self, bits: int, by: int, n: float = 1) -> "Work":
-        """n quotients rounded to nearest: the remainder costs one doubled comparison and the correction one addition."""
-        self.ops[Op("divide", bits, by)] += n
-        return self.compare(by, n).add(bits, n)
-
     def rounded(self, bits: int, n: float = 1) -> "Work":
         """n roundings to nearest even of a `bits` wide value: one addition of half and the lowest kept bit."""
         return self.add(bits, n)
 
-    def register(self, bits: int, drop: int, n: float = 1) -> "Work":
-        """n values entering a narrower register: rounded if bits are dropped, saturated on both sides."""
-        if drop > 0:
-            self.rounded(bits, n)
-        return self.compare(bits - max(drop, 0), 2 * n)
+    def enter(self, bits: int, frac: int, fmt: Fixed, n: float = 1) -> "Work":
+        """n values of `bits` with `frac` fraction bits entering a register: an addition where bits are dropped and not truncated,
+        a comparison with either limit where it saturates; wrapping is free."""
+        drop = max(frac - fmt.frac_bits, 0)
+        if drop > 0 and fmt.rounding is not Rounding.TRUNCATE:
+            self.add(bits, n)
+        return self.fitted(bits - drop, fmt, n)
+
+    def fitted(self, bits: int, fmt: Fixed, n: float = 1) -> "Work":
+        """n values of a register's scale brought into its range."""
+        return self.compare(bits, 2 * n) if fmt.overflow is Overflow.SATURATE else self
+
+    def lowered(self, bits: int, fmt: Fixed, n: float = 1) -> "Work":
+        """n values shifted down by an amount that is data, rounded, fitted into a register."""
+        self.shift(bits, n)
+        if fmt.rounding is not Rounding.TRUNCATE:
+            self.add(bits, n)
+        return self.fitted(bits, fmt, n)
+
+    def divide(self, bits: int, by: int, n: float = 1) -> "Work":
+        """n quotients rounded to nearest: the remainder costs one comparison, the correction one addition."""
+        self.ops[Op("divide", bits, by)] += n
+        return self.compare(by, n).add(bits, n)
+
+    def quotient(self, bits: int, by: int, fmt: Fixed, n: float = 1) -> "Work":
+        """n quotients rounded as a register declares, not yet fitted."""
+        if fmt.rounding is not Rounding.TRUNCATE:
+            return self.divide(bits, by, n)
+        self.ops[Op("divide", bits, by)] += n
+        return self
+
+    def divided(self, bits: int, by: int, fmt: Fixed, n: float = 1) -> "Work":
+        """n quotients into a register."""
+        return self.quotient(bits, by, fmt, n).fitted(bits, fmt, n)
 
     def floating(self, bits: int, fadd: float = 0, fmul: float = 0, fdiv: float = 0) -> "Work":
         """Floating-point operations of one width."""
@@ -83,11 +109,12 @@ class Work:
         self.accesses[Access(buffer, "write")] += n
         return self
 
-    def plus(self, other: "Work", times: float = 1) -> "Work":
+    def plus(self, *others: "Work", times: float = 1) -> "Work":
         """Add `times` times other work to this one."""
-        for mine, theirs in ((self.ops, other.ops), (self.accesses, other.accesses)):
-            for key, n in theirs.items():
-                mine[key] += n * times
+        for other in others:
+            for mine, theirs in ((self.ops, other.ops), (self.accesses, other.accesses)):
+                for key, n in theirs.items():
+                    mine[key] += n * times
         return self
 
     def of(self, kinds: Iterable[str]) -> float:

@@ -86,8 +86,8 @@ def timing(config: Config, counts: Counts, chip: Chip) -> Timing:
     for event in Event:
         if event in (Event.KEYFRAME,) or module_of(event) not in _BACK_END:
             continue
-        back.plus(work[event], float(counts.total[event]))
-    per_frame = refined(config, counts).plus(work[Event.FRAME_RESIDUAL], float(counts.total[Event.FRAME_RESIDUAL]))
+        back.plus(work[event], times=float(counts.total[event]))
+    per_frame = refined(config, counts).plus(work[Event.FRAME_RESIDUAL], times=float(counts.total[Event.FRAME_RESIDUAL]))
     return Timing(
         stream=chip.image_width * chip.image_height / chip.pixels_per_cycle, track=track,
         keyframe_front_end=float(front) / keyframes,

@@ -24,7 +24,7 @@ def store_written(config: Config, chip: Chip, savings: Savings, counts: Counts) 
         sizes = level_sizes(chip, levels)
         if savings.frame_code and block_bits(config):
             blocks = sum(-(-h // BLOCK) * -(-w // BLOCK) for h, w in sizes)
-            work.plus(pictures.block_encoded(config), blocks * pictures_)
+            work.plus(pictures.block_encoded(config), times=blocks * pictures_)
             h, w = sizes[-1]  # the coarsest level passes through rows of its own
             own = (BLOCK - 1) * -(-h // BLOCK) * -(-w // BLOCK) * pictures_
             work.read("coder_rows_left", own).write("coder_rows_left", own)
@@ -42,12 +42,12 @@ def store_read(config: Config, chip: Chip, savings: Savings, counts: Counts) -> 
                      config.frontend.stereo_window: counts.total[Event.STEREO_CANDIDATE] + counts.total[Event.STEREO_MATCHED]})
     for side, n in sides.items():
         if coded:
-            work.plus(pictures.block_decoded(config), _axis(side) ** 2 * float(n))
+            work.plus(pictures.block_decoded(config), times=_axis(side) ** 2 * float(n))
         else:
             work.read("left_before", side * _axis(side) * float(n))
     if counts.total[Event.CORNER_PIXEL]:  # the detector's pass over a whole picture
         if coded:
-            work.plus(pictures.block_decoded(config), float(counts.total[Event.CORNER_PIXEL]) / BLOCK**2)
+            work.plus(pictures.block_decoded(config), times=float(counts.total[Event.CORNER_PIXEL]) / BLOCK**2)
         else:
             work.read("left_now", float(counts.total[Event.CORNER_PIXEL]) / BLOCK)
     return work
@@ -57,9 +57,9 @@ def replayed(config: Config, counts: Counts) -> Work:
     """Observations evaluated once more when landmarks move. Of the linearisations in a keyframe one serves the covariance and moves none."""
     steps = float(counts.total[Event.GAUSS_NEWTON_ITERATION])
     share = steps / max(steps + counts.keyframes, 1.0)
-    return Work().plus(estimator.observation_replayed(config), float(counts.total[Event.REPROJECTION]) * share)
+    return Work().plus(estimator.observation_replayed(config), times=float(counts.total[Event.REPROJECTION]) * share)
 
 
 def refined(config: Config, counts: Counts) -> Work:
     """The refinement of every frame after the first."""
-    return Work().plus(estimator.frame_refined(config), max(counts.frames - 1, 0))
+    return Work().plus(estimator.frame_refined(config), times=max(counts.frames - 1, 0))

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from vio.config import Config
 
-
 FLOAT = 64  # bits of every floating-point number outside the linear solver
+GUARD = 2  # bits that a sum of three products needs above one of them
 
 
 def solver_bits(config: Config) -> int:
@@ -21,40 +21,20 @@ def index_bits(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-class TrackerWidths(NamedTuple):
-    """Registers of the tracker: bits, and fraction bits where a shift depends on them. Sums over the window grow by area_log2 bits."""
+class Area(NamedTuple):
+    """A window's pixels: how many, by how many bits a sum over them grows, and the bits of their number."""
 
-    pixel: int
-    position: int
-    position_frac: int
-    weight: int
-    weight_frac: int
-    patch: int
-    patch_frac: int
-    template: int
-    template_frac: int
-    gradient: int
-    gradient_frac: int
-    residual: int
-    hessian: int
-    hessian_frac: int
-    residual_sum: int
-    residual_sum_frac: int
-    mantissa: int
-    right_side: int
-    step: int
-    step_frac: int
-    solve_shift: int
-    area_log2: int
-    area_bits: int
+    pixels: int
+    growth: int
+    bits: int
 
 
-def tracker_widths(config: Config) -> TrackerWidths:
-    """The tracker's registers from `config.precision` and the window."""
-    p, area = config.precision, config.frontend.klt_window**2
-    solve_shift = p.step.frac_bits + p.hessian.frac_bits - p.residual_sum.frac_bits
-    return TrackerWidths(
-        p.pixel.bits, p.position.bits, p.position.frac_bits, p.weight.bits, p.weight.frac_bits, p.patch.bits, p.patch.frac_bits,
-        p.patch.bits, p.patch.frac_bits, p.gradient.bits, p.gradient.frac_bits, p.patch.bits + 1, p.hessian.bits, p.hessian.frac_bits,
-        p.residual_sum.bits, p.residual_sum.frac_bits, 21, 61 - 20 - solve_shift, p.step.bits, p.step.frac_bits, solve_shift,
-        index_bits(area), area.bit_length())
+def window_area(side: int) -> Area:
+    """Of a square window."""
+    pixels = side * side
+    return Area(pixels, index_bits(pixels), pixels.bit_length())
+
+
+def residual_input(config: Config) -> int:
+    """Width of a sample minus its template, before the residual's register."""
+    return max(config.precision.patch.bits, config.precision.template.bits) + 1

@@ -11,7 +11,7 @@ _ROOT_STEPS = 16  # digits of the square root of 32 bits
 def pyramid_pixel(config: Config) -> Work:
     """1 4 6 4 1 down two columns, then along the row; multiples of two are wires, 6 x is one addition. Four pixels stream in per pixel out."""
     pixel = config.precision.pixel.bits
-    work = Work().add(pixel + 4, 2 * 5).add(pixel + 8, 6)
+    work = Work().add(pixel + 4, 2 * 5).add(pixel + 8, 5).enter(pixel + 8, 8, config.precision.pyramid_sample)
     return work.read("pyramid_lines_left", 4).write("pyramid_lines_left", 4)
 
 
@@ -21,9 +21,9 @@ def corner_pixel(config: Config) -> Work:
     pixel, g, column = p.pixel.bits, p.corner_gradient, column_bits(config)
     total = column + index_bits(config.frontend.corner_window)
     area_log2 = (config.frontend.corner_window**2 - 1).bit_length()
-    work = Work().add(pixel + 3, 8).register(pixel + 3, 3 - g.frac_bits, 2)
+    work = Work().add(pixel + 3, 8).enter(pixel + 3, 3, g, 2)
     work.mul(g.bits, g.bits, 6).add(column, 6).add(total, 6)
-    work.register(total, 2 * g.frac_bits + area_log2 - p.corner_sum.frac_bits, 3)
+    work.enter(total, 2 * g.frac_bits + area_log2, p.corner_sum, 3)
     work.plus(_score(config)).compare(p.corner_score.bits, 8)
     for buffer in ("corner_lines", "gradient_rows", "column_sums", "score_lines"):
         work.read(buffer).write(buffer)
@@ -32,12 +32,12 @@ def corner_pixel(config: Config) -> Work:
 
 def _score(config: Config) -> Work:
     """Score of one structure tensor in registers of `corner_sum`; a 16-step square root for Shi and Tomasi."""
-    total, score = config.precision.corner_sum.bits, config.precision.corner_score.bits
+    total, fmt = config.precision.corner_sum.bits, config.precision.corner_score
     if config.frontend.corner == "harris":
-        return Work().add(total + 1).mul(total, total, 3).add(2 * total, 2).register(2 * total, 0).plus(Work().compare(score))
+        return Work().add(total + 1).mul(total, total, 3).add(2 * total, 2).fitted(2 * total, fmt).compare(fmt.bits)
     root = Work().add(2 * total, 2 * _ROOT_STEPS).compare(2 * total, _ROOT_STEPS).add(2 * total, _ROOT_STEPS)
     work = Work().add(total + 1, 2).mul(total, total, 2).add(2 * total).plus(root).add(total + 2)
-    return work.register(total + 2, 0).compare(score)
+    return work.fitted(total + 2, fmt).compare(fmt.bits)
 
 
 def feature_detected(config: Config) -> Work:
@@ -65,7 +65,7 @@ def block_encoded(config: Config) -> Work:
     if levels == 2:
         total, count = pixel + 4, 5
         work.add(pixel + 1, 2).compare(pixel, pixels).add(total, 2 * pixels).add(count, pixels).add(total).add(count).divide(total, count, 2)
-    work.register(pixel, -p.store_level.frac_bits).add(pixel + 1).register(pixel + 1, -p.store_range.frac_bits).plus(_palette(config))
+    work.enter(pixel, 0, p.store_level).add(pixel + 1).enter(pixel + 1, 0, p.store_range).plus(_palette(config))
     work.add(pixel + 1, levels - 1).compare(pixel + 1, (levels - 1) * pixels).add(2, (levels - 2) * pixels)
     return work.write("left_now")
 
