@@ -5,7 +5,7 @@ from hwmodel.chip import Chip
 from hwmodel.memory import memory_map
 from hwmodel.tables import NOTHING, Band
 from hwmodel.technology import Technology, gate_area, mantissa, sram
-from hwmodel.widths import FLOAT, tracker_widths
+from hwmodel.widths import FLOAT
 from hwmodel.work import module_of, work_per_event
 from vio.config import Config
 from vio.events import Event
@@ -56,9 +56,8 @@ def kilogates_by_module(config: Config, chip: Chip) -> dict[str, float]:
             if not op.kind.startswith("f"):  # events of one module take turns on the same operators
                 mine[op] = max(mine.get(op, 0.0), n / cycles)
     out = {module: sum(n * _gates_of(*op) for op, n in ops.items()) * (2 if module in _TWICE else 1) for module, ops in operators.items()}
-    tracker = tracker_widths(config)
-    window = config.frontend.klt_window
-    register_files = window * window * (tracker.template + 2 * tracker.gradient) + (window + 3) ** 2 * tracker.pixel
+    p, window = config.precision, config.frontend.klt_window
+    register_files = window * window * (p.template.bits + 2 * p.gradient.bits) + (window + 3) ** 2 * p.pixel.bits
     out["tracker"] += _GATES_PER_REGISTER_BIT * register_files
     bits = FLOAT  # linearisation stays in full precision, whatever the solver's
     out["back end lanes"] = chip.multipliers * float_lane_gates(bits)

@@ -9,6 +9,8 @@ from collections import Counter
 from typing import Union
 
 from hwmodel.operations import Op
+from oracles import held, rounded
+from vio.fixed import Fixed, Overflow, Rounding
 
 Number = Union["CountingInt", int]
 tally: Counter[Op] = Counter()
@@ -70,11 +72,6 @@ class CountingInt:
     def __rshift__(self, by: int) -> "CountingInt":
         return CountingInt(self.value >> by, max(self.bits - by, 1))
 
-    def barrel(self, by: int) -> "CountingInt":
-        """Arithmetic shift right by an amount that is data; bits below are kept by the rounding that follows."""
-        tally[Op("shift", self.bits)] += 1
-        return self
-
     def _compared(self, other: Number) -> int:
         value, bits = self._pair(other)
         tally[Op("compare", bits)] += 1
@@ -92,29 +89,46 @@ class CountingInt:
     def __ge__(self, other: Number) -> bool:
         return self._compared(other) >= 0
 
-    def rounded(self, drop: int) -> "CountingInt":
-        """Divided by 2**drop, to nearest even: one addition where something is dropped."""
+    def between(self, low: int, high: int) -> int:
+        """The value held within two limits, by two comparisons."""
+        tally[Op("compare", self.bits)] += 2
+        return min(max(self.value, low), high)
+
+    def _round(self, numerator: int, denominator: int, rounding: Rounding, bits: int) -> "CountingInt":
+        """numerator / denominator rounded; one addition unless it truncates."""
+        if rounding is not Rounding.TRUNCATE:
+            tally[Op("add", self.bits)] += 1
+        return CountingInt(rounded(numerator, denominator, rounding), bits)
+
+    def nearest(self, drop: int) -> "CountingInt":
+        """Divided by 2**drop to nearest even."""
+        return self._round(self.value, 1 << drop, Rounding.NEAREST_EVEN, self.bits)
+
+    def fitted(self, fmt: Fixed, bits: int | None = None) -> "CountingInt":
+        """Brought into a register's range, by two comparisons where it saturates; compared on `bits` wires."""
+        if fmt.overflow is Overflow.SATURATE:
+            tally[Op("compare", bits or self.bits)] += 2
+        return CountingInt(held(self.value, fmt), fmt.bits)
+
+    def enter(self, frac: int, fmt: Fixed) -> "CountingInt":
+        """Into a register: rounded where fraction bits are dropped, then fitted."""
+        drop = frac - fmt.frac_bits
         if drop <= 0:
-            return self << -drop
-        half_and_even = (1 << (drop - 1)) - 1 + ((self.value >> drop) & 1)
-        tally[Op("add", self.bits)] += 1
-        return CountingInt((self.value + half_and_even) >> drop, max(self.bits - drop, 1) + 1)
+            return CountingInt(self.value << -drop, self.bits - drop).fitted(fmt, self.bits)
+        return self._round(self.value, 1 << drop, fmt.rounding, self.bits).fitted(fmt, self.bits - drop)
 
-    def into(self, drop: int, low: int, high: int, bits: int) -> "CountingInt":
-        """A register: rounded, then held within its limits by two comparisons."""
-        out = self.rounded(drop)
-        tally[Op("compare", self.bits - max(drop, 0))] += 2
-        return CountingInt(min(max(out.value, low), high), bits)
+    def lowered(self, shift: int, fmt: Fixed) -> "CountingInt":
+        """Through a barrel shifter into a register; the rounding adder is in the way whatever the shift."""
+        tally[Op("shift", self.bits)] += 1
+        return self._round(self.value, 1 << shift, fmt.rounding, self.bits).fitted(fmt)
 
-    def divided(self, by: "CountingInt | int", bits: int | None = None) -> "CountingInt":
-        """Quotient to nearest even: the divider gives the remainder, which decides on the last bit."""
+    def quotient(self, by: "CountingInt | int", rounding: Rounding = Rounding.NEAREST_EVEN, bits: int | None = None) -> "CountingInt":
+        """Quotient; the divider's remainder decides, by one comparison, on a last addition."""
         value, width = (by.value, by.bits) if isinstance(by, CountingInt) else (by, bits)
         tally[Op("divide", self.bits, width)] += 1
-        tally[Op("compare", width)] += 1
-        tally[Op("add", self.bits)] += 1
-        quotient, remainder = divmod(self.value, value)
-        above = 2 * remainder - value
-        return CountingInt(quotient + (above > 0 or (above == 0 and quotient % 2 == 1)), self.bits)
+        if rounding is not Rounding.TRUNCATE:
+            tally[Op("compare", width)] += 1
+        return self._round(self.value, value, rounding, self.bits)
 
 
 class CountingFloat:

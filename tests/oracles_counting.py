@@ -6,12 +6,6 @@ They take the configuration as the work table does; pictures are indexed image[r
 from counting import CountingInt
 
 from vio.config import Config
-from vio.fixed import Fixed
-
-
-def register(x: CountingInt, frac: int, fmt: Fixed) -> CountingInt:
-    """A value of `frac` fraction bits into a register."""
-    return x.into(frac - fmt.frac_bits, fmt.raw_min, fmt.raw_max, fmt.bits)
 
 
 def bits_for(count: int) -> int:
@@ -49,8 +43,7 @@ def pyramid_pixel(image, row: int, col: int, config: Config) -> CountingInt:
 
     first, second = (binomial(*column(2 * col + k)).wide(pixel + 8) for k in (1, 2))
     sums = [silent(2 * col - 2), silent(2 * col - 1), silent(2 * col), first, second]
-    total = binomial(*sums) + 128
-    return total >> 8
+    return binomial(*sums).enter(8, config.precision.pyramid_sample)
 
 
 # detector
@@ -82,7 +75,7 @@ class CornerStream:
         across, along = (at(0, 1) - at(0, -1)) << 1, (at(1, 0) - at(-1, 0)) << 1
         gx = (down + up) + CountingInt(across.value, bits)
         gy = (down - up) + CountingInt(along.value, bits)
-        return tuple(register(g, 3, self.p.corner_gradient) for g in (gx, gy))
+        return tuple(g.enter(3, self.p.corner_gradient) for g in (gx, gy))
 
     def begin_row(self) -> None:
         """The row sums start empty."""
@@ -107,18 +100,18 @@ class CornerStream:
 
     def _score(self) -> CountingInt:
         frac = 2 * self.p.corner_gradient.frac_bits + (self.window**2 - 1).bit_length()
-        a, b, c = (register(t, frac, self.p.corner_sum) for t in self.totals)
+        a, b, c = (t.enter(frac, self.p.corner_sum) for t in self.totals)
         total, score = self.p.corner_sum.bits, self.p.corner_score
         if self.config.frontend.corner == "harris":
             mean = (a.wide(total + 1) + c) >> 1
             squared = CountingInt(mean.times(mean).value >> 2, 2 * total)
             value = (a.times(c) - b.times(b)) - squared
-            out = value.into(0, score.raw_min, score.raw_max, score.bits)
+            out = value.fitted(score)
         else:
             mean, half = (a.wide(total + 1) + c) >> 1, (a.wide(total + 1) - c) >> 1
             root = self._root(half.times(half) + b.times(b))
             value = mean.wide(total + 2) - CountingInt(root.value, total + 2)
-            out = value.into(0, score.raw_min, score.raw_max, score.bits)
+            out = value.fitted(score)
         if out > self.largest:
             self.largest = out
         return out
@@ -147,8 +140,8 @@ class CornerStream:
         return score
 
 
-def accepted(u: int, v: int, candidates: list[tuple[int, int]], held: int, config: Config) -> tuple[list[bool], CountingInt]:
-    """Which candidates (raw) of the squares around an accepted corner are too near to it, and its cell's new count.
+def accepted(u: int, v: int, candidates: list[tuple[int, int]], held: int, quota: int, config: Config) -> tuple[list[bool], int, bool]:
+    """Which candidates (raw) of the squares around an accepted corner are too near to it, its cell's new count, and whether more may come.
 
     `candidates` has one place for every square in reach, empty ones far away.
     """
@@ -161,26 +154,59 @@ def accepted(u: int, v: int, candidates: list[tuple[int, int]], held: int, confi
         taken.append(dx.times(dx) + dy.times(dy) < radius)
     bits = bits_for(config.frontend.max_features + 1)
     count = CountingInt(held, bits) + 1
-    count < CountingInt(2**bits - 1, bits)  # noqa: B015 against the cell's quota
-    return taken, count
+    return taken, count.value, count < quota
 
 
 # frame store
+
+
+def palette(low: CountingInt, span: CountingInt, config: Config) -> list[CountingInt]:
+    """Grey levels from the darkest one and the range."""
+    pixel = config.precision.pixel.bits
+
+    def limited(x: CountingInt) -> CountingInt:
+        wide = low.wide(pixel + 1) + x
+        return CountingInt(255, pixel) if wide > 255 else wide.wide(pixel + 1)
+
+    if config.frontend.frame_store == "block1":
+        return [low, limited(span)]
+    thirds = [CountingInt((span.times(k, 8) + 128).value >> 8, pixel) for k in (85, 171)]
+    return [low, *(limited(x) for x in (*thirds, span))]
 
 
 def encoded(block: list[int], config: Config) -> tuple[int, int, list[int]]:
     """(level, range, index of each pixel) of a 4x4 block."""
     p, pixel = config.precision, config.precision.pixel.bits
     values = [CountingInt(v, pixel) for v in block]
-    dark, bright = values[0], values[0]
+    low, high = values[0], values[0]
     for v in values[1:]:
-        dark = v if v < dark else dark
-        bright = v if v > bright else bright
-    level = dark.into(-p.store_level.frac_bits, 0, p.store_level.raw_max, p.store_level.bits)
+        low = v if v < low else low
+        high = v if v > high else high
+    if config.frontend.frame_store == "block1":
+        low, high = _means(values, low, high, pixel)
+    level = low.enter(0, p.store_level)
     base = CountingInt(level.value << -p.store_level.frac_bits, pixel)
-    spread = bright - CountingInt(min(base.value, bright.value), pixel)
-    span = spread.into(-p.store_range.frac_bits, 0, p.store_range.raw_max, p.store_range.bits)
-    step = span.value << -p.store_range.frac_bits
-    cuts = [step // 2] if config.frontend.frame_store == "block1" else [step // 6, step // 2, 5 * step // 6]
-    thresholds = [base + cut if base.value + cut < 1 << pixel else CountingInt((base + 0).value, pixel) for cut in cuts]
-    return level.value, span.value, [sum([v > t for t in thresholds]) for v in values]
+    span = (high.wide(pixel + 1) - base).enter(0, p.store_range)
+    levels = palette(base, CountingInt(span.value << -p.store_range.frac_bits, pixel), config)
+    cuts = [a.wide(pixel + 1) + b for a, b in zip(levels, levels[1:])]
+    indices = []
+    for v in values:
+        above = [CountingInt(2 * v.value, pixel + 1) >= cut for cut in cuts]
+        index = CountingInt(above[0], 2)
+        for bit in above[1:]:
+            index = index + int(bit)
+        indices.append(index.value)
+    return level.value, span.value, indices
+
+
+def _means(values: list[CountingInt], low: CountingInt, high: CountingInt, pixel: int) -> tuple[CountingInt, CountingInt]:
+    """Means of the pixels below the middle of low and high and of the others."""
+    middle = CountingInt(((low.wide(pixel + 1) + high) + 1).value >> 1, pixel)
+    total, below, count = zero(pixel + 4), zero(pixel + 4), zero(5)
+    for v in values:
+        is_below = v < middle
+        total, below, count = total + v, below + (v if is_below else 0), count + int(is_below)
+    others, rest = total - below, 16 - count
+    dark = below.quotient(CountingInt(max(count.value, 1), 5))
+    bright = others.quotient(rest)
+    return (CountingInt(dark.value, pixel) if count.value else low), CountingInt(bright.value, pixel)

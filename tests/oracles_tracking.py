@@ -1,7 +1,7 @@
-"""Datapaths of tracker, rays, stereo and RANSAC on `CountingInt`: results equal the slow twins', operations the work table's."""
+"""Datapaths of tracker, stereo, rays and RANSAC on `CountingInt`: results equal the slow twins', operations the work table's."""
 
 from counting import CountingInt
-from oracles_counting import bits_for, register, zero
+from oracles_counting import bits_for, zero
 
 from vio.config import Config
 from vio.fixed import Fixed
@@ -11,24 +11,23 @@ from vio.fixed import Fixed
 
 def weights(u: int, v: int, config: Config) -> list[CountingInt]:
     """Bilinear weights w00, w01, w10, w11."""
-    position, weight = config.precision.position, config.precision.weight
-    mask = 2**position.frac_bits - 1
-    right, down = (register(CountingInt(x & mask, position.frac_bits), position.frac_bits, weight) for x in (u, v))
-    both = register(right.times(down), 2 * weight.frac_bits, weight)
+    frac, weight = config.precision.position.frac_bits, config.precision.weight
+    right, down = (CountingInt(x & (2**frac - 1), frac).enter(frac, weight) for x in (u, v))
+    both = right.times(down).enter(2 * weight.frac_bits, weight)
     one = CountingInt(1 << weight.frac_bits, weight.bits)
     return [((one - right) - down) + both, right - both, down - both, both]
 
 
 def sample(image, row: int, col: int, w: list[CountingInt], fmt: Fixed, config: Config) -> CountingInt:
     """Weighted sum of four pixels, border replicated, into a register."""
-    pixel, weight = config.precision.pixel.bits, config.precision.weight
+    p = config.precision
 
     def at(i: int, j: int) -> CountingInt:
         r, c = min(max(row + i, 0), len(image) - 1), min(max(col + j, 0), len(image[0]) - 1)
-        return CountingInt(image[r][c], pixel)
+        return CountingInt(image[r][c], p.pixel.bits)
 
     a, b, c, d = (x.times(y) for x, y in zip(w, (at(0, 0), at(0, 1), at(1, 0), at(1, 1))))
-    return register((a + b) + (c + d), weight.frac_bits, fmt)
+    return ((a + b) + (c + d)).enter(p.weight.frac_bits, fmt)
 
 
 def square(image, u: int, v: int, half: int, fmt: Fixed, config: Config) -> dict[tuple[int, int], CountingInt]:
@@ -42,22 +41,21 @@ def centred(product: CountingInt, a: CountingInt, b: CountingInt, area: int, fra
     """sum(p q) - sum(p) sum(q) / area into a register."""
     bits = max(product.bits + area.bit_length(), a.bits + b.bits)
     difference = product.times(area, area.bit_length()).wide(bits) - a.times(b)
-    return register(difference.divided(area, area.bit_length()), frac, fmt)
+    return difference.quotient(area, bits=area.bit_length()).enter(frac, fmt)
 
 
 class Template:
     """Patch, gradients, normalised Hessian, flatness and determinant of one level."""
 
     def __init__(self, image, u: int, v: int, config: Config) -> None:
-        p, half = config.precision, config.frontend.klt_window // 2
-        area, grow = config.frontend.klt_window**2, bits_for(config.frontend.klt_window**2)
-        samples = square(image, u, v, half + 1, p.patch, config)
+        p, half, side = config.precision, config.frontend.klt_window // 2, config.frontend.klt_window
+        area, grow = side * side, bits_for(side * side)
+        samples = square(image, u, v, half + 1, p.template, config)
         self.window = [(i, j) for i in range(-half, half + 1) for j in range(-half, half + 1)]
         self.samples = [samples[at] for at in self.window]
-        wide = p.patch.bits + 1
 
         def slope(ahead: CountingInt, behind: CountingInt) -> CountingInt:
-            return register(ahead.wide(wide) - behind, p.patch.frac_bits + 1, p.gradient)
+            return (ahead.wide(p.template.bits + 1) - behind).enter(p.template.frac_bits + 1, p.gradient)
 
         self.gx = [slope(samples[i, j + 1], samples[i, j - 1]) for i, j in self.window]
         self.gy = [slope(samples[i + 1, j], samples[i - 1, j]) for i, j in self.window]
@@ -71,36 +69,81 @@ class Template:
         self._normalise(full, area, config)
 
     def _normalise(self, full: list[CountingInt], area: int, config: Config) -> None:
-        hessian = config.precision.hessian
-        largest = CountingInt(abs(full[0].value), hessian.bits)
-        for other in full[1:]:  # magnitudes; the leading one is found on the larger
-            larger = CountingInt(abs(other.value), hessian.bits)
-            largest = larger if larger > largest else largest
-        self.shift = max(largest.value.bit_length() - 20, 0)
-        limit = 2**20 - 1
-        self.xx, self.xy, self.yy = (self._mantissa(h, -limit, limit) for h in full)
-        flat = round(config.frontend.klt_min_eigenvalue * area * 2**hessian.frac_bits)
-        least = self._mantissa(CountingInt(min(flat, 2 ** (hessian.bits - 1) - 1), hessian.bits), 1, limit)
-        a, c, b = self.xx - least, self.yy - least, self.xy.times(self.xy)
-        low = [self.xx < least, self.yy < least]
-        self.is_flat = bool(sum([*low, a.times(c) < b]))
-        self.determinant = self.xx.times(self.yy) - b
-
-    def _mantissa(self, h: CountingInt, low: int, high: int) -> CountingInt:
-        """Shifted by the common exponent, rounded, limited; the hardware always has the rounding adder in the way."""
-        out = h.barrel(self.shift)
-        if self.shift == 0:
-            out + 0  # noqa: B018 the adder passes the value
-            clipped = CountingInt(out.value, h.bits - 1 if abs(out.value) < 2 ** (h.bits - 2) else h.bits)
-            [clipped.wide(h.bits - 1) < 0, clipped.wide(h.bits - 1) > 0]  # noqa: B018
-            return CountingInt(min(max(out.value, low), high), 21)
-        down = CountingInt(_nearest(out.value, self.shift), h.bits - 1)
-        out + 0  # noqa: B018
-        [down < low, down > high]  # noqa: B018
-        return CountingInt(min(max(down.value, low), high), 21)
+        p = config.precision
+        xx, xy, yy = full[0], abs(full[1]), full[2]
+        largest = xx if xx > yy else yy
+        largest = xy if xy > largest else largest
+        self.shift = max(largest.value.bit_length() - p.mantissa.bits + 1, 0)
+        self.xx, self.xy, self.yy = (h.lowered(self.shift, p.mantissa) for h in full)
+        flat = round(config.frontend.klt_min_eigenvalue * area * 2**p.hessian.frac_bits)
+        least = CountingInt(flat, p.hessian.bits).lowered(self.shift, p.mantissa)
+        least = least if least > 1 else CountingInt(1, p.mantissa.bits)
+        m = p.mantissa.bits
+        a, c, b = self.xx.wide(m + 1) - least, self.yy.wide(m + 1) - least, self.xy.times(self.xy)
+        low = [self.xx < least, self.yy < least, a.times(c) < b]
+        self.is_flat = any(low)
+        self.determinant = (self.xx.times(self.yy) - b).fitted(p.determinant)
+        self.determinant = self.determinant if self.determinant > 1 else CountingInt(1, p.determinant.bits)
 
 
-def _nearest(value: int, shift: int) -> int:
-    quotient, remainder = divmod(value, 1 << shift)
-    above = 2 * remainder - (1 << shift)
-    return quotient + (above > 0 or (above == 0 and quotient % 2 == 1))
+def residuals(template: Template, image, u: int, v: int, config: Config) -> tuple[list[CountingInt], CountingInt]:
+    """(residual registers, their sum) of the window at a position."""
+    p, wide = config.precision, max(config.precision.patch.bits, config.precision.template.bits) + 1
+    now = square(image, u, v, config.frontend.klt_window // 2, p.patch, config)
+    total = zero(p.residual.bits + bits_for(len(template.window)))
+    out = []
+    for at, t in zip(template.window, template.samples):
+        out.append((now[at].wide(wide) - t).enter(p.patch.frac_bits, p.residual))
+        total = total + out[-1]
+    return out, total
+
+
+def iteration(template: Template, image, u: int, v: int, border: int, config: Config) -> tuple[tuple[int, int], tuple[int, int], bool, bool]:
+    """(new position, step, whether the old one was inside, whether it converged)."""
+    p, area = config.precision, len(template.window)
+    low, right, bottom = border, ((len(image[0]) - 1) << p.position.frac_bits) - border, ((len(image) - 1) << p.position.frac_bits) - border
+    here = CountingInt(u, p.position.bits), CountingInt(v, p.position.bits)
+    inside = all([here[0] >= low, here[1] >= low, here[0] <= right, here[1] <= bottom])
+    r, total = residuals(template, image, u, v, config)
+    b = [zero(p.residual.bits + p.gradient.bits + bits_for(area)) for _ in range(2)]
+    for gx, gy, value in zip(template.gx, template.gy, r):
+        b = [b[0] + gx.times(value), b[1] + gy.times(value)]
+    frac = p.gradient.frac_bits + p.residual.frac_bits
+    b = [centred(s, g, total, area, frac, p.residual_sum).lowered(template.shift, p.right_side) for s, g in zip(b, template.sums)]
+    up = p.step.frac_bits + p.hessian.frac_bits - p.residual_sum.frac_bits
+    steps = []
+    for own, other in ((template.yy.times(b[0]), template.xy.times(b[1])), (template.xx.times(b[1]), template.xy.times(b[0]))):
+        numerator = (other.wide(other.bits + 1) - own) << up
+        steps.append(numerator.quotient(template.determinant, p.step.rounding).fitted(p.step))
+    frac = max(p.position.frac_bits, p.step.frac_bits)
+    wires = max(p.position.bits + frac - p.position.frac_bits, p.step.bits + frac - p.step.frac_bits) + 1
+    moved = []
+    for place, step in zip(here, steps):
+        lifted = CountingInt(place.value << (frac - p.position.frac_bits), wires), CountingInt(step.value << (frac - p.step.frac_bits), wires)
+        moved.append((lifted[0] + lifted[1]).enter(frac, p.position).value)
+    size = [abs(s) for s in steps]
+    largest = size[0] if size[0] > size[1] else size[1]
+    return tuple(moved), tuple(s.value for s in steps), inside, largest < max(1, 1 << max(0, p.step.frac_bits + config.frontend.klt_epsilon_log2))
+
+
+def through_levels(start: tuple[int, int], guess: tuple[int, int], config: Config) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """(start of each level, coarsest first; where the search of the finest begins) of a feature that does not move on the way."""
+    position, levels = config.precision.position, config.frontend.pyramid_levels
+    at = [CountingInt(x, position.bits).nearest(levels - 1) for x in guess]
+    starts = []
+    for level in range(levels - 1, 0, -1):
+        starts.append(tuple(CountingInt(x, position.bits).nearest(level).value for x in start))
+        at = [CountingInt(2 * x.value, position.bits + 1).fitted(position) for x in at]
+    return [*starts, start], tuple(x.value for x in at)
+
+
+def finish(template: Template, image, u: int, v: int, config: Config) -> tuple[int, bool]:
+    """(mean absolute deviation of the final window, whether it is too large)."""
+    p, area = config.precision, len(template.window)
+    r, total = residuals(template, image, u, v, config)
+    mean = total.quotient(area, bits=area.bit_length())
+    absolute = zero(p.residual.bits + 1 + bits_for(area))
+    for value in r:
+        absolute = absolute + abs(value.wide(p.residual.bits + 1) - CountingInt(mean.value, p.residual.bits))
+    out = absolute.quotient(area, bits=area.bit_length())
+    return out.value, out > config.frontend.klt_max_residual << p.residual.frac_bits

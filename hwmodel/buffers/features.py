@@ -23,7 +23,7 @@ def feature_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer
     window = config.frontend.stereo_window
     return [
         Buffer("tracker", "patch", side + 3, (side + 3) * p.pixel.bits, 2, "window and two pixels for gradients and interpolation, one row a word"),
-        Buffer("tracker", "template", side, side * (p.patch.bits + 2 * p.gradient.bits), 2, "sample and gradient of every pixel of the window, one row a word"),
+        Buffer("tracker", "template", side, side * (p.template.bits + 2 * p.gradient.bits), 2, "sample and gradient of every pixel of the window, one row a word"),
         Buffer("features", "feature_table", config.frontend.max_features, feature_bits(config), 2, "frontend.max_features; id, age, state, places, rays, depth"),
         Buffer("stereo", "stereo_windows", 2 * window, window * p.pixel.bits, 2, "template and candidate window, one row a word"),
         *(Buffer("rays", f"undistortion_{s}", cells, 2 * p.ray.bits, 1, "a ray every 8 px, 32 px beyond the border") for s in ("left", "right")),
