@@ -47,7 +47,7 @@ def load_chip(name: str) -> Chip:
     path = find_toml("chips", name)
     table = read_toml(path, "chip")
     wanted = {f.name: f.type for f in fields(Chip) if f.name not in ("name", "notes")}
-    for field in sorted(set(table) ^ set(wanted)):
+    for field in sorted(set(table) ^ set(wanted), key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"
         raise ConfigError(f"{path}: {problem} '{field}'; a chip has: {', '.join(sorted(wanted))}")
     values = {field: _value(str(path), field, table[field], wanted[field]) for field in wanted}

@@ -28,7 +28,7 @@ def load_drone(name: str) -> Drone:
     path = find_toml("drones", name)
     table = read_toml(path, "drone")
     wanted = [f.name for f in fields(Drone) if f.name != "name"]
-    for field in sorted(set(table) ^ set(wanted)):
+    for field in sorted(set(table) ^ set(wanted), key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"
         raise ConfigError(f"{path}: {problem} '{field}'; a drone has: {', '.join(wanted)}")
     for field in wanted[:-1]:

@@ -10,7 +10,7 @@ from hwmodel.published import at_rate
 from hwmodel.technology import Technology, load_technology
 from vio.config import Config
 
-Change = tuple[str, Config, Technology, float]  # in words, what it makes of configuration, technology and frame rate
+Change = tuple[str, Callable[[Config], Config]]
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,22 @@ def _frontend(config: Config, **changes: object) -> Config:
     return replace(config, frontend=replace(config.frontend, **changes))
 
 
-def _same_counts(config: Config, technology: Technology, fps: float) -> list[Change]:
+def _same_counts(config: Config) -> list[Change]:
     """Switches after which the counts of the run still hold."""
     out: list[Change] = []
     if config.frontend.frame_store != "block1":
-        out.append(("frontend.frame_store = block1", _frontend(config, frame_store="block1"), technology, fps))
+        out.append(("frontend.frame_store = block1", lambda c: _frontend(c, frame_store="block1")))
     if config.backend.arithmetic == "float64":
-        out.append(("backend.arithmetic = float32", _backend(config, arithmetic="float32"), technology, fps))
+        out.append(("backend.arithmetic = float32", lambda c: _backend(c, arithmetic="float32")))
     return out
 
 
-def _smaller(config: Config, technology: Technology, fps: float) -> list[Change]:
+def _smaller(config: Config) -> list[Change]:
     """Switches that shrink memories; a run with them has other counts, so they answer for memory alone."""
-    window, features = max(config.backend.window // 2, 3), max(config.frontend.max_features // 2, 10)
-    landmarks = max(config.backend.max_landmarks // 2, 50)
-    shorter = _backend(config, window=window, max_landmarks=landmarks)
-    fewer = _frontend(_backend(config, max_landmarks=landmarks), max_features=features)
+    window, features, landmarks = max(config.backend.window // 2, 3), max(config.frontend.max_features // 2, 10), max(config.backend.max_landmarks // 2, 50)
     return [
-        (f"backend.window = {window} and max_landmarks = {landmarks}", shorter, technology, fps),
-        (f"frontend.max_features = {features} and backend.max_landmarks = {landmarks}", fewer, technology, fps),
+        (f"backend.window = {window} and backend.max_landmarks = {landmarks}", lambda c: _backend(c, window=window, max_landmarks=landmarks)),
+        (f"frontend.max_features = {features} and backend.max_landmarks = {landmarks}", lambda c: _frontend(_backend(c, max_landmarks=landmarks), max_features=features)),
     ]
 
 
@@ -81,28 +78,31 @@ def _helpful(
     config: Config, technology: Technology, fps: float, max_mw: float | None, max_kb: float | None,
     power: Callable[[Config, Technology, float], float], memory: Callable[[Config], float],
 ) -> list[str]:
-    """Descriptions of the changes that satisfy every limit that is exceeded."""
-    def satisfies(c: Config, t: Technology, rate: float) -> bool:
-        return (max_mw is None or power(c, t, rate) <= max_mw) and (max_kb is None or memory(c) <= max_kb)
+    """What satisfies every limit that is exceeded: single switches, or else the first switches together that do."""
+    def satisfies(c: Config, t: Technology = technology, rate: float = fps) -> bool:
+        return (max_mw is None or power(c, t, rate) <= max_mw * (1 + 1e-9)) and (max_kb is None or memory(c) <= max_kb)
 
-    same = _same_counts(config, technology, fps)
-    candidates = same + (_smaller(config, technology, fps) if max_mw is None else [])
+    changes = _same_counts(config) + (_smaller(config) if max_mw is None else [])
+    found = [text for text, change in changes if satisfies(change(config))]
     if max_mw is not None:
         finer = load_technology("32nm-lstp")
-        candidates.append((f"technology {finer.name}", config, finer, fps))
-        lower = fps * max_mw / power(config, technology, fps)
-        candidates.append((f"{lower:.3g} frames/s", config, technology, lower))
-    found = [f"{text}" for text, c, t, rate in candidates if satisfies(c, t, rate)]
-    if not found:
-        combined, words = config, []
-        for _ in range(3):
-            step = next(iter(_same_counts(combined, technology, fps)), None)
-            if step is None:
-                break
-            words, combined = [*words, step[0]], step[1]
-        if max_mw is None:
-            text, combined, _, _ = _smaller(combined, technology, fps)[0]
-            words.append(text)
-        if words and satisfies(combined, technology, fps):
-            found.append(" together with ".join(words))
+        found += [f"technology {finer.name}"] if satisfies(config, finer) else []
+        slower = _highest_rate(config, technology, fps, max_mw, power)
+        found += [f"{slower:.3g} frames/s"] if slower and satisfies(config, technology, slower) else []
+    together, words = config, []
+    for text, change in changes if not found else []:
+        together, words = change(together), [*words, text]
+        if satisfies(together):
+            return [" together with ".join(words)]
     return found
+
+
+def _highest_rate(config: Config, technology: Technology, fps: float, max_mw: float, power: Callable[[Config, Technology, float], float]) -> float | None:
+    """The highest frame rate within the power, by bisection; None if even standing still leaks more."""
+    low, high = 0.01, fps
+    if power(config, technology, low) > max_mw:
+        return None
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if power(config, technology, middle) <= max_mw else (low, middle)
+    return low

@@ -48,7 +48,7 @@ def load_technology(name: str, vdd: float | None = None) -> Technology:
     path = find_toml("technologies", name)
     table = read_toml(path, "technology")
     known = set(Technology.__dataclass_fields__) - {"name", "vdd"}
-    for field in sorted(set(table) ^ known):
+    for field in sorted(set(table) ^ known, key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"
         raise ConfigError(f"{path}: {problem} '{field}'; a technology has: {', '.join(sorted(known))}")
     made = Technology(name=path.stem, vdd=table["vdd_nominal"], **_checked(table, str(path)))
