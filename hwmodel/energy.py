@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hwmodel.area import kilogates
 from hwmodel.buffers.record import ALL, Buffer, Savings
 from hwmodel.chip import Chip, load_chip
 from hwmodel.counts import Counts, check
@@ -145,8 +146,6 @@ def evaluate(config: Config, counts: Counts, technology: Technology, chip: Chip 
 
     Raises ConfigError for counts of another configuration and for a frame rate that is not positive.
     """
-    from hwmodel.area import kilogates  # the gates leak; area needs the energy model's buffers
-
     chip = chip or load_chip("navion")
     if not 0 < fps < 1e6:
         raise ConfigError(f"a frame rate of {fps:g} fps makes no sense; give a positive number")

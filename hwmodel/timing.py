@@ -75,7 +75,6 @@ def timing(config: Config, counts: Counts, chip: Chip) -> Timing:
     """The cycle model of a flight's average frame and keyframe."""
     work, frames, keyframes = work_per_event(config), counts.frames, max(counts.keyframes, 1)
     window, levels = config.frontend.klt_window, config.frontend.pyramid_levels
-    # a quarter of the tracked entries at keyframes is stereo's; the events do not say which
     rows = {event: window + extra for event, extra in _ROWS.items()}
     solve = {Event.KLT_TEMPLATE: chip.tracker_solve_cycles, Event.KLT_ITERATION: chip.tracker_solve_cycles, Event.FEATURE_TRACKED: levels}
     track = sum(counts.per_frame(e) * (rows[e] * chip.tracker_cycles_per_row + solve[e]) for e in rows)

@@ -8,6 +8,7 @@ import typer
 from vio.commands.common import guarded
 
 if TYPE_CHECKING:
+    from hwmodel.drones import Drone
     from hwmodel.fit import Verdict
     from hwmodel.summary import Table
     from hwmodel.tables import Band
@@ -64,14 +65,17 @@ def budget(
         raise typer.Exit(NO)
 
 
-def _table(name: str, drone: object, power: "Band", fps: float) -> "Table":
+def _table(name: str, drone: "Drone", power: "Band", fps: float) -> "Table":
     """The drone's account."""
     from hwmodel.drones import budget as account
     from hwmodel.drones import sensors_mW
     from hwmodel.summary import Table
 
     b, (camera, imu) = account(drone, power), sensors_mW()
-    row = lambda label, band, unit: (label, band.nominal, band.low, band.high, unit)  # noqa: E731
+
+    def row(label: str, band: "Band", unit: str) -> tuple[str, float, float, float, str]:
+        return (label, band.nominal, band.low, band.high, unit)
+
     rows = [
         row("perception chip", power, f"mW at {fps:g} fps"), ("hover power", drone.hover_W * 1e3, "", "", "mW"),
         row("share of hover power", b.hover_share.times(100), "%"), row("share of the total", b.total_share.times(100), "%"),
