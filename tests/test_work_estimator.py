@@ -95,8 +95,18 @@ def test_the_inverse_of_a_triangle_replaces_its_divisions() -> None:
     np.testing.assert_allclose(plain(low), np.linalg.cholesky(A), atol=TIGHT)
 
 
-@pytest.mark.parametrize("arithmetic", ["float64"])
-def test_substitutions_and_schur_complements_are_block_products(arithmetic: str) -> None:
+@pytest.mark.parametrize(("arithmetic", "bits"), [("float32", 32), ("m10", 22), ("float64", 64)])
+def test_the_solvers_arithmetic_changes_the_width_of_its_operations_alone(arithmetic: str, bits: int) -> None:
+    """Oracle: counted doubles, with the other width put in; landmarks and inertial factors keep theirs."""
+    config = dataclasses.replace(CONFIG, backend=dataclasses.replace(CONFIG.backend, arithmetic=arithmetic))
+    ours, doubles = work_per_event(config), work_per_event(CONFIG)
+    for event in (Event.CHOLESKY_COLUMN, Event.CHOLESKY_SOLVE, Event.CHOLESKY_BLOCK, Event.SUBSTITUTION_BLOCK):
+        assert flops(ours[event]) == Counter({Op(op.kind, bits): n for op, n in flops(doubles[event]).items()})
+    for event in (Event.REPROJECTION, Event.IMU_FACTOR, Event.SCHUR_BLOCK):
+        assert ours[event] == doubles[event]
+
+
+def test_substitutions_and_schur_complements_are_block_products() -> None:
     """Oracle: numpy's products, and their counted operations."""
     table = work_per_event(CONFIG)
     M, x = RNG.normal(size=(3, 3)), RNG.normal(size=3)

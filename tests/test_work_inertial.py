@@ -163,3 +163,52 @@ def test_the_relation_of_a_pair_and_the_views_cost_their_closed_forms() -> None:
     skew = np.array([[0, -d[2], d[1]], [d[2], 0, -d[0]], [-d[1], d[0], 0]])
     np.testing.assert_allclose(plain(lower), R[0].T @ R[1], atol=TIGHT)
     np.testing.assert_allclose(np.abs(plain(upper)), np.abs(skew @ R[1]), atol=TIGHT)
+
+
+def test_the_prior_and_a_moved_state_cost_their_closed_forms() -> None:
+    """Oracle: numpy for the prior's gradient and cost; `vio.lie` for the rotation, orthogonal to rounding after one Newton step."""
+    k = 12
+    H, b, d, old, gradient = positive(k), RNG.normal(size=k), RNG.normal(size=k), RNG.normal(size=(k, k)), RNG.normal(size=k)
+
+    def prior() -> tuple:
+        step, low = ob.lift(d), np.tril_indices(k)
+        Hd = ob.apply(ob.lift(H), step)
+        system = [ob.lift(old)[i][j] + H[i, j] for i, j in zip(*low)]
+        total = ob.plus(ob.lift(gradient), ob.plus(ob.lift(b), Hd))
+        again = ob.apply(ob.lift(H), step)
+        return system, total, ob.dot(ob.lift(b), step), ob.dot(step, again)
+
+    (system, total, linear, square), ops = counted(prior)
+    assert ops == as_counter(estimator.prior_added(k))
+    np.testing.assert_allclose(plain(system), (old + H)[np.tril_indices(k)], atol=TIGHT)
+    np.testing.assert_allclose(plain(total), gradient + b + H @ d, atol=TIGHT)
+    np.testing.assert_allclose(float(linear) + 0.5 * float(square), b @ d + 0.5 * d @ H @ d, rtol=TIGHT)
+
+    R, phi, vectors, steps = so3_exp(np.array([0.4, 0.1, -0.7])), np.array([0.01, -0.02, 0.015]), RNG.normal(size=12), RNG.normal(size=12)
+
+    def move() -> tuple:
+        turned = ob.product(ob.lift(R), ob.so3_exp(ob.lift(phi)))
+        gram = ob.product(ob.turned(turned), turned)
+        half = [[v * -0.5 for v in row] for row in gram]
+        for i in range(3):
+            half[i][i] = half[i][i] + 1.5
+        return ob.product(turned, half), ob.plus(ob.lift(vectors), ob.lift(steps))
+
+    (turned, moved), ops = counted(move)
+    assert ops == as_counter(estimator.MOVED)
+    np.testing.assert_allclose(plain(turned), R @ so3_exp(phi), atol=1e-7)
+    np.testing.assert_allclose(plain(turned).T @ plain(turned), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(plain(moved), vectors + steps, atol=TIGHT)
+
+
+def test_a_gauss_newton_step_is_the_sum_of_its_parts() -> None:
+    """Oracle: views three times, every pair related and spread once, the prior once, every state moved once, for three windows."""
+    import dataclasses
+
+    from hwmodel.structure import prior_size
+
+    for window in (5, 10, 20):
+        config = dataclasses.replace(CONFIG, backend=dataclasses.replace(CONFIG.backend, window=window))
+        n, pairs = window + 1, window * (window + 1) // 2
+        parts = estimator.views(n).times(3).plus(estimator.PAIR.times(pairs), estimator.SPREAD.times(pairs), estimator.MOVED.times(n))
+        assert flops(work_per_event(config)[Event.GAUSS_NEWTON_ITERATION]) == as_counter(parts.plus(estimator.prior_added(prior_size(window))))
