@@ -54,7 +54,7 @@ def budget(
     if asked.counts is None:
         raise ConfigError("budget needs counts: give a run's folder or a profile with typical counts")
     report = evaluate(asked.config, asked.counts, operating(asked)[1], asked.chip, fps)
-    result = [_table(drone, carrier, report.power_mW, fps)]
+    result = [_table(carrier, report.power_mW, fps)]
     answer = verdict(asked.config, asked.counts, asked.technology, asked.chip, fps, max_mw, max_kb) if max_mw or max_kb else None
     if json:
         typer.echo(form.as_json(result + ([_verdict_table(answer)] if answer else [])))
@@ -65,7 +65,7 @@ def budget(
         raise typer.Exit(NO)
 
 
-def _table(name: str, drone: "Drone", power: "Band", fps: float) -> "Table":
+def _table(drone: "Drone", power: "Band", fps: float) -> "Table":
     """The drone's account."""
     from hwmodel.drones import budget as account
     from hwmodel.drones import sensors_mW
@@ -86,7 +86,7 @@ def _table(name: str, drone: "Drone", power: "Band", fps: float) -> "Table":
         rows += [("flight", b.flight_min, "", "", "min on hover power alone"), row("flight lost", b.lost_min, "min"), row("energy", b.energy_J, "J a flight")]
     else:
         rows += [("flight", "", "", "", "no battery on board"), row("energy", b.energy_J, "J a minute")]
-    return Table(f"budget of {Path(name).stem}", ("quantity", "nominal", "low", "high", "unit"), rows, drone.source)
+    return Table(f"budget of {drone.name}", ("quantity", "nominal", "low", "high", "unit"), rows, drone.source)
 
 
 def _verdict_table(answer: "Verdict") -> "Table":
