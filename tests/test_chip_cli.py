@@ -85,6 +85,17 @@ def test_nonsense_is_refused_with_the_reason(arguments: tuple[str, ...], message
     assert result.exit_code == 2 and message in result.output and "Traceback" not in result.output
 
 
+def test_a_run_of_other_pictures_is_priced_at_their_size(run_folder: Path) -> None:
+    """Oracle: counts of 752x480 pictures fit no chip of half their size."""
+    (run_folder / "metrics.json").write_text('{"image_width": 752, "image_height": 480}')
+    assert call("chip", str(run_folder)).exit_code == 0
+    (run_folder / "metrics.json").write_text('{"image_width": 376, "image_height": 240}')
+    result = call("chip", str(run_folder))
+    assert result.exit_code == 2 and "376x240" in result.output
+    (run_folder / "metrics.json").write_text("{")
+    assert call("chip", str(run_folder)).exit_code == 3
+
+
 def test_two_profiles_stand_side_by_side() -> None:
     """Oracle: the ratio of the raw frame store to the coded one."""
     result = call("chip", "--vs", "default")

@@ -58,7 +58,7 @@ def chip(
 
     - `tinyvio chip --explain observations`, `tinyvio chip --explain tracker`
 
-    - `tinyvio chip --profile navion --vs tiny --technology 28nm.toml`
+    - `tinyvio chip --vs default --technology 32nm-lstp`
     """
     asked = make_design(run, profile, assignments or [], technology, fps, vdd, design)
     if explain:
@@ -87,6 +87,7 @@ def make_design(
     if run is not None:
         config, counts = load_run(run)
         _same_configuration(config, profile, assignments, run)
+        chip_ = _with_the_runs_picture(chip_, run)
         check(counts, config, chip_)
         return _Design(config, chip_, process, counts, fps, vdd is not None)
     config = resolve_config(profile or "navion", assignments)
@@ -111,6 +112,22 @@ def load_run(folder: Path) -> tuple["Config", "Counts"]:
     if events != [event.name for event in Event]:
         raise DataError(f"{folder / 'counts.npz'}: its events are those of another version; run the sequence again")
     return config.load(folder / "config.toml"), from_run(counts, str(folder))
+
+
+def _with_the_runs_picture(chip: "Chip", run: Path) -> "Chip":
+    """The chip for the picture size that the run's metrics.json names, if there is one."""
+    import json
+
+    from hwmodel.live import with_picture
+
+    path = run / "metrics.json"
+    if not path.is_file():
+        return chip
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return with_picture(chip, int(metrics["image_width"]), int(metrics["image_height"])) if "image_width" in metrics else chip
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: not the metrics of a run ({error})") from None
 
 
 def _same_configuration(config: "Config", profile: str | None, assignments: list[str], run: Path) -> None:

@@ -100,6 +100,7 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
         result = runner.run(opened, config, options, progress.frame, stop)
     errors = evaluation.accuracy(result.trajectory, opened.ground_truth)
     metrics = evaluation.metrics(opened.name, result, errors)
+    metrics |= {"image_width": opened.calibration.left.width, "image_height": opened.calibration.left.height}
     priced = live.fly(opened, config, result) if on_chip and len(result.frame_t_ns) > 1 else None
     if priced:
         metrics["chip"] = live.metrics(priced)
