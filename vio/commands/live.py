@@ -22,18 +22,27 @@ def require() -> None:
         raise ConfigError(f"--chip writes Parquet and needs {', '.join(missing)}: pip install 'tinyvio[sweep]'")
 
 
-def fly(opened: "Sequence", config: "Config", result: "RunResult") -> "Flight":
-    """The run on the Navion-like chip of its picture size, at the rate of its frames. Raises ConfigError for what the model refuses."""
+def fly(opened: "Sequence", config: "Config", result: "RunResult") -> "tuple[Flight | None, ConfigError | None]":
+    """The run on the Navion-like chip of its picture size, at the rate of its frames; and why not, or which buffer would overflow.
+
+    The refusal is returned, not raised: the run itself is good and its files are to be written first.
+    """
     import numpy as np
     from hwmodel.chip import load_chip
     from hwmodel.live import flight, with_picture
+    from hwmodel.memory import check_depths, memory_map
     from hwmodel.technology import load_technology
 
     if len(result.frame_t_ns) < 2:
-        raise ConfigError("--chip needs two frames or more to know the frame rate")
+        return None, ConfigError("--chip needs two frames or more to know the frame rate")
     fps = 1e9 / float(np.median(np.diff(result.frame_t_ns)))
-    chip = with_picture(load_chip("navion"), opened.calibration.left.width, opened.calibration.left.height)
-    return flight(config, result.counts, chip, load_technology("65nm-lstp"), fps)
+    chip, flown = with_picture(load_chip("navion"), opened.calibration.left.width, opened.calibration.left.height), None
+    try:
+        flown = flight(config, result.counts, chip, load_technology("65nm-lstp"), fps)
+        check_depths(memory_map(config, chip), flown.high_water)
+    except ConfigError as error:
+        return flown, error
+    return flown, None
 
 
 def metrics(flight: "Flight") -> dict[str, Any]:
@@ -57,14 +66,3 @@ def write(folder: Path, flight: "Flight", result: "RunResult") -> None:
     data = io.BytesIO()
     pd.DataFrame(columns).to_parquet(data, index=False)
     write_atomic(folder / "chip.parquet", data.getvalue())
-
-
-def check_depths(config: "Config", opened: "Sequence", flight: "Flight") -> None:
-    """Raise ConfigError naming the first buffer that the run would have overflowed."""
-    from hwmodel.chip import load_chip
-    from hwmodel.live import with_picture
-    from hwmodel.memory import check_depths as check
-    from hwmodel.memory import memory_map
-
-    chip = with_picture(load_chip("navion"), opened.calibration.left.width, opened.calibration.left.height)
-    check(memory_map(config, chip), flight.high_water)

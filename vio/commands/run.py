@@ -101,7 +101,7 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
     errors = evaluation.accuracy(result.trajectory, opened.ground_truth)
     metrics = evaluation.metrics(opened.name, result, errors)
     metrics |= {"image_width": opened.calibration.left.width, "image_height": opened.calibration.left.height}
-    priced = live.fly(opened, config, result) if on_chip and len(result.frame_t_ns) > 1 else None
+    priced, refusal = live.fly(opened, config, result) if on_chip else (None, None)
     if priced:
         metrics["chip"] = live.metrics(priced)
     writers.write_run(folder, result, metrics, config, comment)
@@ -110,8 +110,8 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
     _report_skipped(result)
     if not quiet:
         table(metrics, folder)
-    if priced:
-        live.check_depths(config, opened, priced)
+    if refusal:
+        raise refusal
     if result.failure:
         reason = result.failure.strip().splitlines()[-1]
         raise TinyvioError(f"the engine failed after {result.frames} frames ({reason}); these are in {folder}, with the details in error.txt")
