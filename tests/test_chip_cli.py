@@ -137,3 +137,17 @@ def test_a_budget_answers_yes_or_no_with_its_exit_code() -> None:
 def test_a_budget_refuses_nonsense(arguments: tuple[str, ...]) -> None:
     """Oracle: exit code 2."""
     assert call("budget", *arguments).exit_code == 2
+
+
+def test_a_priced_run_writes_its_energy_frame_by_frame(tmp_path: Path, recording: Path) -> None:
+    """Oracle: the table's mean and rate give the power of metrics.json; a row for every frame."""
+    import pandas as pd
+
+    out = tmp_path / "out"
+    result = call("run", str(recording), "--chip", "--max-frames", "8", "--out", str(out), "--quiet")
+    assert result.exit_code == 0, result.output
+    chip, table = json.loads((out / "metrics.json").read_text())["chip"], pd.read_parquet(out / "chip.parquet")
+    assert len(table) == 8 and (table["low_uJ"] < table["uJ"]).all() and (table["uJ"] < table["high_uJ"]).all()
+    assert chip["power_mW"][1] == pytest.approx(table["uJ"].mean() * chip["fps"] * 1e-3)
+    assert table.filter(like="uJ ").sum(axis=1).to_numpy() == pytest.approx(table["uJ"].to_numpy())
+    assert table["keyframe"][0] and chip["memory_used_kB"] <= chip["memory_kB"]
