@@ -1,6 +1,7 @@
 """Energy, timing, published comparison, Accelergy and drones."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,15 @@ def test_the_model_meets_the_published_chip() -> None:
     for line in validation(config, counts, chip, technology):
         assert abs(line.error) <= TOLERANCE[line.what], line
     assert at_rate(config, counts, chip, technology, 20.0).technology.vdd < at_full_speed(config, counts, chip, technology).technology.vdd
+
+
+def test_the_readmes_table_is_what_the_command_prints() -> None:
+    """Oracle: the comparison itself."""
+    config, counts, technology, chip = navion()
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    for line in validation(config, counts, chip, technology):
+        row = f"| {line.what} | {line.published:g} {line.unit} | {line.model:.4g} {line.unit} | {line.kind} | {100 * line.error:+.1f} % |"
+        assert row in text, row
 
 
 def test_bands_are_ordered_and_parts_make_the_whole() -> None:
