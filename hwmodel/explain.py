@@ -7,7 +7,7 @@ from hwmodel.counts import Counts
 from hwmodel.energy import Prices, frame_work, macro, module_energy
 from hwmodel.memory import memory_map
 from hwmodel.tables import Band
-from hwmodel.technology import Technology
+from hwmodel.technology import Technology, operator_scaling
 from hwmodel.work import MODULES, module_of, work_per_event
 from vio.config import Config, ConfigError
 from vio.events import Event
@@ -61,6 +61,9 @@ def _module(name: str, config: Config, counts: Counts, technology: Technology, c
             lines.append(f"  {event.name}: {counts.per_frame(event):.4g} a frame, each {ops or 'no operations'}")
     if name == "frame store":
         lines.append("  the store's blocks are derived from the pictures written and the patches read, not from the two events above")
+    tag, why = chip.notes["arithmetic_scale"]
+    lines.append(f"  an operator costs {chip.arithmetic_scale:g} ({tag}: {why}) of the geometric mean of Horowitz and Aladdin at 45 nm and 0.9 V, "
+                 f"x {operator_scaling(technology):.4g} to {technology.name} at {technology.vdd:.2f} V: scaling_stillmaker_baas.csv")
     priced = sorted(((prices.arithmetic(op).times(n), op, n) for op, n in work.ops.items()), key=lambda row: -row[0].nominal)
     for band, op, n in priced[:6]:
         lines.append(f"  {op.kind}{op.bits}{f'x{op.by}' if op.by else ''}: {n:.4g} x {prices.arithmetic(op).nominal:.4g} pJ = {_band(band.times(1e-6), 'uJ')}: op_energy.csv")

@@ -116,7 +116,7 @@ class Platform(NamedTuple):
 
 
 def platforms() -> list[Platform]:
-    """The published CPU, ARM and FPGA versions of the same algorithm, the chip itself, and other accelerators with an energy per frame."""
+    """The published CPU, ARM and FPGA versions of the same algorithm, and the chip itself."""
     table = {(r["block"], r["quantity"]): r for r in rows("navion_published.csv")}
     out = []
     for block, name in (("platform_xeon", "Xeon"), ("platform_arm_a15", "ARM A15"), ("platform_fpga", "FPGA Kintex-7")):

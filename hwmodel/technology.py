@@ -124,16 +124,21 @@ def _table_energy(op: Op) -> Band:
     return _both(*ends).times(t[f"{horowitz}_extended", "fp_div", 32] / t[horowitz, "fp_mul", 32] if op.kind == "fdiv" else 1.0)
 
 
+def operator_scaling(technology: Technology) -> float:
+    """Energy of an operator over that at the node and voltage of the operation tables."""
+    return energy_ratio(technology.node, technology.vdd, _OP_NODE, _OP_VDD)
+
+
 def op_energy(op: Op, technology: Technology) -> Band:
     """Energy of one operation, pJ."""
-    return _table_energy(op).times(energy_ratio(technology.node, technology.vdd, _OP_NODE, _OP_VDD))
+    return _table_energy(op).times(operator_scaling(technology))
 
 
 def register_energy(technology: Technology) -> Band:
     """Energy of one bit of a register written once, pJ; Aladdin's 10 ns and 1 ns cells."""
     t = _operations()
     low, high = t["aladdin40_10ns", "register_bit", 1], t["aladdin40_1ns", "register_bit", 1]
-    return around(low, high).times(energy_ratio(technology.node, technology.vdd, _OP_NODE, _OP_VDD))
+    return around(low, high).times(operator_scaling(technology))
 
 
 def speed(technology: Technology) -> float:

@@ -183,14 +183,14 @@ def _tables(asked: _Design) -> list["Table"]:
     config, chip_ = asked.config, asked.chip
     out = [summary.memory_table(config, chip_, asked.counts), summary.savings(config, chip_)]
     if asked.counts is None:
-        return [*out, summary.area_table(config, chip_, asked.technology), summary.platform_table(None)]
+        return [*out, summary.area_table(config, chip_, asked.technology), summary.platform_table(None), summary.accelerator_table()]
     check_depths(memory_map(config, chip_), high_water(asked.counts))
     clock, process = operating(asked)
     report = evaluate(config, asked.counts, process, chip_, asked.fps)
     t = timing(config, asked.counts, chip_)
     return [
         *out, summary.energy_table(report), summary.power_table(report, clock), summary.area_table(config, chip_, process),
-        summary.timing_table(t, chip_, config, clock, asked.fps), summary.dram_table(config, asked.counts, chip_, asked.fps), summary.platform_table(report)]
+        summary.timing_table(t, chip_, config, clock, asked.fps), summary.dram_table(config, asked.counts, chip_, asked.fps), summary.platform_table(report), summary.accelerator_table()]
 
 
 def _versus(asked: _Design, profile: str) -> list["Table"]:
