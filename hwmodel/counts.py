@@ -80,10 +80,12 @@ def check(counts: Counts, config: Config, chip: Chip) -> None:
     }
     for event, (limit, why) in limits.items():
         if counts.largest[event] > limit:
-            raise ConfigError(f"{counts.source}: {int(counts.largest[event])} {event.name} in one frame, but {why} allow {limit}; the counts are of another configuration")
+            found = f"{int(counts.largest[event])} {event.name} in one frame, but {why} allow {limit}"
+            raise ConfigError(f"{counts.source}: {found}; the counts are of another configuration")
     found, expected = counts.per_frame(Event.PYRAMID_PIXEL), left + right * counts.keyframes / counts.frames
     if min(abs(found - expected), abs(found - left)) > _SIZE_TOLERANCE * expected:  # a mono run has no right pictures
-        raise ConfigError(f"{counts.source}: {found:.0f} PYRAMID_PIXEL a frame, but {limits[Event.PYRAMID_PIXEL][1]} make {expected:.0f}; the counts are of another configuration")
+        why = f"{found:.0f} PYRAMID_PIXEL a frame, but {limits[Event.PYRAMID_PIXEL][1]} make {expected:.0f}"
+        raise ConfigError(f"{counts.source}: {why}; the counts are of another configuration")
 
 
 def high_water(counts: Counts) -> dict[str, int]:

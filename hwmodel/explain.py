@@ -28,13 +28,13 @@ def explain(name: str, config: Config, counts: Counts, technology: Technology, c
 
 
 def _buffer(buffer: Buffer, config: Config, counts: Counts, technology: Technology, chip: Chip) -> list[str]:
-    cost = macro(buffer, technology)
+    cost, (tag, why) = macro(buffer, technology), chip.notes["macro_kilobytes"]
     lines = [
         f"{buffer.name}, in {buffer.module}",
         f"  depth     {buffer.words} words: {buffer.why}",
         f"  width     {buffer.bits} bits, {buffer.ports} port{'s' if buffer.ports > 1 else ''}",
         f"  size      {buffer.words} x {buffer.bits} / 8192 = {buffer.kilobytes:.2f} kB",
-        f"  banks     {buffer.banks} of at most {chip.macro_kilobytes:g} kB (chip.macro_kilobytes, {chip.notes['macro_kilobytes'][0]}: {chip.notes['macro_kilobytes'][1]})",
+        f"  banks     {buffer.banks} of at most {chip.macro_kilobytes:g} kB (chip.macro_kilobytes, {tag}: {why})",
     ]
     for b in memory_map(config, chip, NONE):
         if b.name == buffer.name and b != buffer:
@@ -66,11 +66,15 @@ def _module(name: str, config: Config, counts: Counts, technology: Technology, c
                  f"x {operator_scaling(technology):.4g} to {technology.name} at {technology.vdd:.2f} V: scaling_stillmaker_baas.csv")
     priced = sorted(((prices.arithmetic(op).times(n), op, n) for op, n in work.ops.items()), key=lambda row: -row[0].nominal)
     for band, op, n in priced[:6]:
-        lines.append(f"  {op.kind}{op.bits}{f'x{op.by}' if op.by else ''}: {n:.4g} x {prices.arithmetic(op).nominal:.4g} pJ = {_band(band.times(1e-6), 'uJ')}: op_energy.csv")
+        label = f"{op.kind}{op.bits}" + (f"x{op.by}" if op.by else "")
+        lines.append(f"  {label}: {n:.4g} x {prices.arithmetic(op).nominal:.4g} pJ = {_band(band.times(1e-6), 'uJ')}: op_energy.csv")
     for access, n in sorted(work.accesses.items(), key=lambda row: -row[1])[:6]:
-        lines.append(f"  {access.what} {access.buffer}: {n:.4g} x {prices.access(*access).nominal:.4g} pJ = {_band(prices.access(*access).times(n * 1e-6), 'uJ')}: sram_cacti_65nm.csv")
+        price = prices.access(*access)
+        lines.append(f"  {access.what} {access.buffer}: {n:.4g} x {price.nominal:.4g} pJ = {_band(price.times(n * 1e-6), 'uJ')}: sram_cacti_65nm.csv")
     for kind, band in module_energy(work, prices, chip).items():
         lines.append(f"  {kind:16s} {_band(band.times(1e-6), 'uJ')}")
     lines.append(f"  control is {chip.control_overhead:g} x arithmetic and registers ({chip.notes['control_overhead'][0]}: {chip.notes['control_overhead'][1]})")
     gates = kilogates_by_module(config, chip).get(name)
-    return lines + ([f"  logic     {gates:.0f} kgate, {chip.gate_overhead:g} x the operators (gate_overhead, {chip.notes['gate_overhead'][0]})"] if gates else []) + [f"  counts    {counts.source}"]
+    if gates:
+        lines.append(f"  logic     {gates:.0f} kgate, {chip.gate_overhead:g} x the operators (gate_overhead, {chip.notes['gate_overhead'][0]})")
+    return [*lines, f"  counts    {counts.source}"]

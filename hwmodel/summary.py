@@ -90,7 +90,9 @@ def timing_table(t: Timing, chip: Chip, config: Config, clock_MHz: float, fps: f
 def dram_table(config: Config, counts: Counts, chip: Chip, fps: float) -> Table:
     """What the frame store's traffic alone would cost off the chip."""
     widths = {b.name: b.bits for b in memory_map(config, chip)}
-    bits = sum(n * widths[access.buffer] for access, n in frame_work(config, counts, chip)["frame store"].accesses.items() if access.buffer in ("left_now", "left_before", "right_now"))
+    pictures = ("left_now", "left_before", "right_now")
+    accesses = frame_work(config, counts, chip)["frame store"].accesses
+    bits = sum(n * widths[access.buffer] for access, n in accesses.items() if access.buffer in pictures)
     lines = [(kind, bits * 1e-6, bits * dram_energy(kind) * 1e-6, bits * dram_energy(kind) * fps * 1e-9) for kind in ("LPDDR4", "LPDDR", "DDR3")]
     return Table("off-chip frame store", ("memory", "Mbit/frame", "uJ/frame", "mW"), lines, "access energy alone; interface standby comes on top")
 

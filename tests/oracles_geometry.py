@@ -93,7 +93,7 @@ def projected(x: C, y: C, lens, config: Config) -> list[C]:
 
 def _radial(r2: C, lens, config: Config) -> C:
     """Linear between two samples of the radial factor."""
-    p, d, part = config.precision, config.precision.distortion, lens.fmt.radius_log2
+    d, part = config.precision.distortion, lens.fmt.radius_log2
     index, rest = divmod(r2.value, 1 << part)
     assert r2 < (len(lens.radial) - 1) << part
     weight = C(rest, part + 1)

@@ -2,7 +2,7 @@
 
 from hwmodel.buffers.record import Buffer, Savings
 from hwmodel.chip import Chip
-from hwmodel.structure import dense, marginal_size, prior_size, sparse
+from hwmodel.structure import marginal_size, prior_size, sparse
 from hwmodel.widths import FLOAT, index_bits, solver_bits
 from vio.config import Config
 
@@ -71,8 +71,10 @@ def solver_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]
         Buffer("solver", "linear_system", words, S, 2, why),
         Buffer("solver", "right_side", 2 * n, S, 2, "gradient, and the step it becomes"),
         Buffer("landmark elimination", "landmark_scratch", keyframes * 18 + 12, F, 2, "pose blocks, inverse and gradient of the landmark in work"),
-        Buffer("landmark elimination", "host_views", keyframes * (2 * 2 * 12 + 18 + 27), F, 2, "for one host, every keyframe that may see it: two views of two cameras, relation, pair block"),
-        Buffer("marginalisation", "prior", (_triangle(prior) if savings.structured else prior * prior) + prior, F, 1, f"{order} and vector over a state and backend.window - 1 poses"),
+        Buffer("landmark elimination", "host_views", keyframes * (2 * 2 * 12 + 18 + 27), F, 2,
+               "for one host, every keyframe that may see it: two views of two cameras, relation, pair block"),
+        Buffer("marginalisation", "prior", (_triangle(prior) if savings.structured else prior * prior) + prior, F, 1,
+               f"{order} and vector over a state and backend.window - 1 poses"),
         Buffer("refinement", "frame_landmarks", config.frontend.max_features, 3 * F, 1, "positions of the landmarks behind the live features"),
     ]
     if extra:

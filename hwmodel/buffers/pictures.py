@@ -73,7 +73,8 @@ def line_buffers(config: Config, chip: Chip, savings: Savings) -> list[Buffer]:
     if block_bits(config) and savings.frame_code:
         for side, levels in (("left", config.frontend.pyramid_levels), ("right", right_levels(config))):
             row = -(-level_sizes(chip, levels)[-1][1] // BLOCK)
-            out.append(Buffer("frame coder", f"coder_rows_{side}", (BLOCK - 1) * row, BLOCK * pixel, 2, "3 rows of the coarsest level; the pyramid's own rows serve the others"))
+            why = "3 rows of the coarsest level; the pyramid's own rows serve the others"
+            out.append(Buffer("frame coder", f"coder_rows_{side}", (BLOCK - 1) * row, BLOCK * pixel, 2, why))
     return out
 
 

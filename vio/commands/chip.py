@@ -167,7 +167,8 @@ def operating(asked: _Design) -> tuple[float, "Technology"]:
     if asked.vdd_given:
         needed = t.frame * asked.fps / 1e6
         if needed > asked.chip.clock_MHz * speed(asked.technology):
-            raise ConfigError(f"{asked.fps:g} fps need {needed:.1f} MHz; at {asked.technology.vdd:g} V the chip reaches {asked.chip.clock_MHz * speed(asked.technology):.1f} MHz")
+            reached = asked.chip.clock_MHz * speed(asked.technology)
+            raise ConfigError(f"{asked.fps:g} fps need {needed:.1f} MHz; at {asked.technology.vdd:g} V the chip reaches {reached:.1f} MHz")
         return needed, asked.technology
     return operating_point(t, asked.chip, asked.technology, asked.fps)
 
@@ -190,7 +191,8 @@ def _tables(asked: _Design) -> list["Table"]:
     t = timing(config, asked.counts, chip_)
     return [
         *out, summary.energy_table(report), summary.power_table(report, clock), summary.area_table(config, chip_, process),
-        summary.timing_table(t, chip_, config, clock, asked.fps), summary.dram_table(config, asked.counts, chip_, asked.fps), summary.platform_table(report), summary.accelerator_table()]
+        summary.timing_table(t, chip_, config, clock, asked.fps), summary.dram_table(config, asked.counts, chip_, asked.fps),
+        summary.platform_table(report), summary.accelerator_table()]
 
 
 def _versus(asked: _Design, profile: str) -> list["Table"]:
