@@ -119,6 +119,7 @@ def test_work_counts_follow_from_the_layout() -> None:
     solve(compressed(patterned(6, 0), 6), 6, np.ones(90), counts)
     below = np.diff(where.row_begin)
     assert counts[Event.CHOLESKY_BLOCK] == (below * (below + 1) // 2).sum()
+    assert (counts[Event.CHOLESKY_COLUMN], counts[Event.CHOLESKY_SOLVE]) == (30, below.sum())
     assert counts[Event.SUBSTITUTION_BLOCK] == 2 * where.slots
 
 
@@ -164,6 +165,23 @@ def test_eliminated_landmarks_give_the_step_of_the_full_normal_equations(huber: 
     before = w.point.copy()
     landmarks.back_substitute(w, n, dx, scratch, 1e6)
     np.testing.assert_allclose(w.point - before, x[6 * n :].reshape(rows, 3), rtol=0, atol=1e-8 * np.abs(x).max())
+
+
+def test_elimination_counts_rows_and_the_blocks_of_their_triangle() -> None:
+    """Oracle: keyframes that see each landmark, from the window's own table; a landmark of r rows updates r (r + 1) / 2 blocks."""
+    n, rows, counts = 5, 30, new_counts()
+    w, _ = noisy_window(7, n, rows)
+    landmarks.linearise(w, RIG, n, NO_HUBER, 0.0, -1, np.zeros((6 * n, 6 * n)), np.zeros(6 * n), scratch_of(w), counts)
+    seeing = np.array([1 + sum(w.seen[m, t].any() for t in range(w.host[m] + 1, n)) for m in range(rows)])
+    seeing[seeing == 1] = 0  # seen from its host alone: it ties nothing
+    assert counts[Event.SCHUR_ROW] == seeing.sum()
+    assert counts[Event.SCHUR_BLOCK] == (seeing * (seeing + 1) // 2).sum()
+    assert (counts[Event.LANDMARK_ELIMINATED], counts[Event.REPROJECTION]) == (rows, w.seen.sum())
+
+
+def test_long_windows_fill_with_n_log_n_blocks() -> None:
+    """Oracle: eliminating the chain from one end would store 2715 blocks of 21 keyframes."""
+    assert layout(21).slots == 2193
 
 
 def test_the_reduced_system_is_the_schur_complement_of_the_full_one() -> None:

@@ -150,3 +150,12 @@ def test_the_sampling_repeats_itself() -> None:
     assert first[0] == second[0] and np.array_equal(first[1], second[1])
     assert first[2][Event.RANSAC_HYPOTHESIS] == 2 * FORMAT.iterations
     assert first[2][Event.RANSAC_TEST] == 120 * (2 * FORMAT.iterations + 1)
+
+
+def test_ransac_with_depth_counts_its_own_events() -> None:
+    """Oracle: every seed is scored against every point; the events of the two-point search stay zero."""
+    points = scene(np.array(MOTIONS[0]))
+    _, _, counts = by_depth(points)
+    assert 0 < counts[Event.DEPTH_HYPOTHESIS] <= FORMAT.iterations
+    assert counts[Event.DEPTH_TEST] == counts[Event.DEPTH_HYPOTHESIS] * len(points[0])
+    assert counts.sum() == counts[Event.DEPTH_HYPOTHESIS] + counts[Event.DEPTH_TEST]
