@@ -42,7 +42,7 @@ class Tracker:
         """Allocate the picture buffers."""
         config = Config()
         self._camera, self._levels, self._position = camera, config.frontend.pyramid_levels, config.precision.position
-        self._klt, self._corner = klt.klt_format(config), corner_format(config)
+        self._klt, self._corner, self._pyramid = klt.klt_format(config), corner_format(config), pyramid.pyramid_format(config.precision)
         self._workspace = allocate_workspace(camera.height, camera.width, self._corner)
         self._counts = new_counts()
         self._old, self._new = (pyramid.allocate(camera.height, camera.width, self._levels) for _ in range(2))
@@ -50,7 +50,7 @@ class Tracker:
     def show(self, picture: np.ndarray) -> int:
         """Take the next picture (height, width) uint8; returns the number of corners in it."""
         self._old, self._new = self._new, self._old
-        pyramid.build(picture, self._new, self._counts)
+        pyramid.build(picture, self._new, self._pyramid, self._counts)
         self._uv = detect_corners(self._new[0], np.zeros((0, 2), np.int32), self._corner, self._workspace, self._counts)
         return len(self._uv)
 
