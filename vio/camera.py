@@ -9,15 +9,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
+
+from vio.kernels import njit
 
 FIELD_RADIUS = 1.75  # |xy| up to which a wide lens is used, 60 degrees off axis: further out one pixel is much on the plane of the rays
 _FAR = 12.0  # |xy| given to pixels that see further off axis than 85 degrees, or behind
 RADIAL_TANGENTIAL, EQUIDISTANT, DOUBLE_SPHERE = 0, 1, 2
 
 
-@numba.njit(cache=True)
+@njit
 def radial_factor(kind, r2, c0, c1, c2, c3):
     """Factor by which a lens of this kind scales a ray with x^2 + y^2 = r2, and its derivative by r2."""
     if kind == EQUIDISTANT:
@@ -27,7 +28,7 @@ def radial_factor(kind, r2, c0, c1, c2, c3):
     return 1.0 + r2 * (c0 + c1 * r2), c0 + 2.0 * c1 * r2
 
 
-@numba.njit(cache=True)
+@njit
 def _equidistant(r2, k1, k2, k3, k4):
     """theta_d / r with theta_d = theta (1 + k1 theta^2 + ... + k4 theta^8), theta = atan r."""
     if r2 < 1e-5:  # the Taylor series, for the difference below would cancel
@@ -38,7 +39,7 @@ def _equidistant(r2, k1, k2, k3, k4):
     return bent / r, (slope * r / (1.0 + r2) - bent) / (2.0 * r2 * r)
 
 
-@numba.njit(cache=True)
+@njit
 def _bent(theta, k1, k2, k3, k4):
     """theta_d and its derivative by theta."""
     t2 = theta * theta
@@ -46,7 +47,7 @@ def _bent(theta, k1, k2, k3, k4):
     return bent, 1.0 + t2 * (3.0 * k1 + t2 * (5.0 * k2 + t2 * (7.0 * k3 + t2 * 9.0 * k4)))
 
 
-@numba.njit(cache=True)
+@njit
 def _double_sphere(r2, xi, alpha):
     """Equations 40 to 42 of the paper for the point (x, y, 1)."""
     d1 = np.sqrt(1.0 + r2)
@@ -56,7 +57,7 @@ def _double_sphere(r2, xi, alpha):
     return factor, -factor * factor * (alpha * (0.5 + k * dk) / d2 + (1.0 - alpha) * dk)
 
 
-@numba.njit(cache=True)
+@njit
 def distort(kind, x, y, c0, c1, c2, c3):
     """Distorted normalised point of an undistorted one, with its Jacobian: (xd, yd, dxd_dx, dxd_dy, dyd_dx, dyd_dy)."""
     p1, p2 = (c2, c3) if kind == RADIAL_TANGENTIAL else (0.0, 0.0)
@@ -71,7 +72,7 @@ def distort(kind, x, y, c0, c1, c2, c3):
     return xd, yd, dxd_dx, dxd_dy, dxd_dy, dyd_dy
 
 
-@numba.njit(cache=True)
+@njit
 def _undistort_newton(xt, yt, k1, k2, p1, p2):
     """Newton's method on `distort`; ten steps reach double precision inside the picture."""
     x, y = xt, yt
@@ -86,7 +87,7 @@ def _undistort_newton(xt, yt, k1, k2, p1, p2):
     return x, y
 
 
-@numba.njit(cache=True)
+@njit
 def _equidistant_radius(rd, k1, k2, k3, k4):
     """tan(theta) at a distorted radius: Newton's method in theta, halved where it would leave the quarter circle."""
     theta = min(rd, 1.4)
@@ -100,7 +101,7 @@ def _equidistant_radius(rd, k1, k2, k3, k4):
     return np.tan(theta) if abs(bent - rd) < 1e-9 else _FAR
 
 
-@numba.njit(cache=True)
+@njit
 def _double_sphere_radius(rd, xi, alpha):
     """|xy| at a distorted radius: equations 46 to 50 of the paper."""
     r2 = rd * rd
@@ -116,7 +117,7 @@ def _double_sphere_radius(rd, xi, alpha):
     return scale * rd / z if z > 1e-3 else _FAR
 
 
-@numba.njit(cache=True)
+@njit
 def _project(kind, xy, parameters, uv, jacobian):
     fx, fy, cx, cy, c0, c1, c2, c3 = parameters
     for i in range(xy.shape[0]):
@@ -125,7 +126,7 @@ def _project(kind, xy, parameters, uv, jacobian):
         jacobian[i, 0, 0], jacobian[i, 0, 1], jacobian[i, 1, 0], jacobian[i, 1, 1] = fx * a, fx * b, fy * c, fy * d
 
 
-@numba.njit(cache=True)
+@njit
 def _unproject(kind, uv, parameters, xy):
     fx, fy, cx, cy, c0, c1, c2, c3 = parameters
     for i in range(uv.shape[0]):

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from vio.kernels import njit
+
 class Rounding(str, Enum):
     """What happens to the bits that are dropped."""
 
@@ -187,7 +189,7 @@ def _limited_compiled(raw, low, high, mask):
     return lambda raw, low, high, mask: ((raw - low) & mask) + low
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def round_shift(raw, shift):
     """Divide an integer by 2**shift, rounding to nearest, ties to even. A negative shift multiplies."""
     if shift <= 0:
@@ -200,28 +202,28 @@ def round_shift(raw, shift):
     return down
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def fit(raw, reg):
     """Bring an integer that has the register's scale into its range, by saturation or by wrapping as declared."""
     observe(raw, reg.log)
     return noted(limited(raw, reg.low, reg.high, reg.mask), reg.log)
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def narrow(raw, reg):
     """Pass a value into a register: scale, round, fit."""
     raw = raw << reg.up
     return fit((raw + reg.bias + ((raw >> reg.shift) & reg.even)) >> reg.shift, reg)
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def fit32(raw, reg):
     """`fit` in a 32-bit lane."""
     observe(raw, reg.log)
     return np.int32(noted(limited(raw, lane(reg.low), lane(reg.high), reg.mask), reg.log))
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def narrow32(raw, reg):
     """`narrow` for an int32 without a branch and without leaving 32 bits.
 
@@ -233,7 +235,7 @@ def narrow32(raw, reg):
     return fit32(np.right_shift(np.int32(raw + np.int32(np.int32(reg.bias) + odd)), shift), reg)
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def round_divide(numerator, denominator):
     """Quotient of integers (denominator > 0) rounded to nearest, ties to even."""
     down = numerator // denominator
@@ -243,7 +245,7 @@ def round_divide(numerator, denominator):
     return down
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def quotient(numerator, denominator, reg):
     """numerator / denominator (integers, denominator > 0), rounded as the register declares, at full length."""
     down = numerator // denominator
@@ -252,13 +254,13 @@ def quotient(numerator, denominator, reg):
     return down + 1 if reg.tie > 0 and is_up else down
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def divide(numerator, denominator, reg):
     """Quotient of integers (denominator > 0) that has the register's scale, rounded and fitted."""
     return fit(quotient(numerator, denominator, reg), reg)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def lower(raw, shift, reg):
     """raw / 2**shift, rounded as the register declares, for a shift that is known only here; not fitted. A negative shift multiplies."""
     if shift <= 0 or reg.tie == 2:

@@ -2,7 +2,6 @@
 
 import time
 
-import numba
 import numpy as np
 
 from vio.backend.back_end import BackEnd
@@ -12,6 +11,7 @@ from vio.calibration import Calibration
 from vio.config import Config
 from vio.events import new_counts
 from vio.frontend.front_end import FrontEnd
+from vio.kernels import njit
 from vio.lie import orthonormalised
 from vio.precision import Logs
 from vio.types import FrameOutput, Health, HealthState, Landmarks, NavState, StereoFrame
@@ -141,7 +141,7 @@ class Odometry:
         return Health(verdict, tuple(reasons), used, self._initialised_by)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _find_spikes(a_B, previous, run, limit, spiky):
     """Mark samples a_B (n, 3) that jump by more than `limit` from the last believed one, at most three in a row.
 

@@ -16,10 +16,10 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.events import Event
+from vio.kernels import njit
 
 COMPONENTS = 5  # p, theta, v, b_g, b_a
 
@@ -83,7 +83,7 @@ def mantissa_bits(arithmetic: str) -> int | None:
     return named[arithmetic] if arithmetic in named else int(re.fullmatch(r"m(\d+)", arithmetic)[1])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def rounded(value, mantissa):
     """A float64 rounded to `mantissa` explicit bits, nearest even; as it is where mantissa is None or 52. Infinities and NaN stay."""
     if mantissa is None:
@@ -97,13 +97,13 @@ def rounded(value, mantissa):
     return np.int64((bits >> drop) << drop).view(np.float64)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _less(total, a, b, mantissa):
     """total - a b, both operations rounded."""
     return rounded(total - rounded(a * b, mantissa), mantissa)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def round_all(values, mantissa):
     """Round every element of a contiguous array in place; nothing to do where mantissa is None."""
     if mantissa is not None:
@@ -112,7 +112,7 @@ def round_all(values, mantissa):
             flat[i] = rounded(flat[i], mantissa)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def add_dense(blocks, gradient, slot, targets, H, g):
     """Add a dense symmetric H (3m, 3m) and gradient g (3m,) of m components at block rows `targets` (m,) into the system."""
     m = targets.shape[0]
@@ -130,14 +130,14 @@ def add_dense(blocks, gradient, slot, targets, H, g):
                     blocks[s, i, j] += H[3 * a + i, 3 * b + j]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _dot3(a0, a1, a2, b0, b1, b2, mantissa):
     """Inner product of two 3-vectors, every operation rounded."""
     first = rounded(rounded(a0 * b0, mantissa) + rounded(a1 * b1, mantissa), mantissa)
     return rounded(first + rounded(a2 * b2, mantissa), mantissa)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def factorise(blocks, slot, rows, row_begin, mantissa, counts):
     """Right-looking sparse block Cholesky in place, rounded to `mantissa` bits or, with None, not at all.
 
@@ -181,7 +181,7 @@ def factorise(blocks, slot, rows, row_begin, mantissa, counts):
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def substitute(blocks, slot, rows, row_begin, x, mantissa, counts):
     """Solve L L^T x = b in place, `x` (3 nb,) holding b on entry, by forward and back substitution, rounded as `factorise` is."""
     nb = slot.shape[0]

@@ -4,7 +4,6 @@ First-estimate Jacobians: every state that the new prior touches keeps its linea
 cannot be observed (position, yaw) stay unobserved (Huang, Mourikis, Roumeliotis, IJRR 2010).
 """
 
-import numba
 import numpy as np
 
 from vio.backend import landmarks
@@ -12,10 +11,11 @@ from vio.backend.solver import Factors, Prior, imu_normal, prior_offset
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.events import Event
+from vio.kernels import njit
 from vio.lie import so3_log
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def eliminate_leading(H, g, k):
     """Schur complement of the leading k variables of a dense symmetric system, one pivot at a time: (H (d - k, d - k), g (d - k,)).
 

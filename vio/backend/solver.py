@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vio.backend import landmarks
-from vio.backend.landmarks import Scratch, new_scratch
+from vio.backend.landmarks import new_scratch
 from vio.backend.linear_system import add_dense, factorise, layout, mantissa_bits, substitute
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual

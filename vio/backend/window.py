@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from vio.kernels import njit
 
 
 class Window(NamedTuple):
@@ -58,7 +59,7 @@ def new_window(keyframes: int, landmarks: int) -> Window:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def relinearise(w, n):
     """Move the linearisation points of keyframes outside the prior to their current estimates."""
     for i in range(n):
@@ -66,7 +67,7 @@ def relinearise(w, n):
             w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i] = w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def associate(w, slot, ids, xy_left, xy_right, has_right):
     """Enter the observations of keyframe `slot`; unknown ids take free rows with this keyframe as host. Returns rows not found."""
     free = 0
@@ -95,7 +96,7 @@ def associate(w, slot, ids, xy_left, xy_right, has_right):
     return refused
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def drop_oldest(w, n):
     """Shift the window by one keyframe; landmarks hosted in the oldest are freed."""
     for i in range(n - 1):
@@ -117,7 +118,7 @@ def drop_oldest(w, n):
         w.seen[m, n - 1] = False
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def world_points(w, rig, ids_out, points_out, observations_out):
     """Positions in W (m, 3) of the triangulated landmarks, their ids and how many keyframes saw each; returns how many."""
     k = 0

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vio.io.sequence import Sequence
     from vio.sweeps.points import Entry, Stretch
     from vio.sweeps.screen import Progress
-    from vio.sweeps.search import Search
     from vio.sweeps.sweep_file import SweepFile
 
 

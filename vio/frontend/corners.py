@@ -11,12 +11,12 @@ A corner is a pixel that no pixel of its 3x3 neighbourhood beats; of equal ones 
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.config import Config
 from vio.events import Event
 from vio.fixed import Register, fit32, narrow32
+from vio.kernels import njit
 from vio.precision import Logs, require
 from vio.frontend.spread import choose, propose, take
 
@@ -89,7 +89,7 @@ def allocate_workspace(height: int, width: int, fmt: CornerFormat) -> CornerWork
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _sobel_row(above, middle, below, fmt, out_x, out_y):
     """Sobel gradients of one row; the first and last column stay untouched (zero)."""
     width = middle.shape[0] - 2
@@ -106,7 +106,7 @@ def _sobel_row(above, middle, below, fmt, out_x, out_y):
         inner_y[col] = narrow32(np.int32(np.int32(down - up) + along), fmt.gradient)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _accumulate(gx, gy, sign, xx, xy, yy):
     """Add (int32 sign 1) one row's products to the column sums, or remove them (sign -1)."""
     for col in range(gx.shape[0]):
@@ -117,7 +117,7 @@ def _accumulate(gx, gy, sign, xx, xy, yy):
         yy[col] = np.int32(yy[col] + np.int32(sy * y))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _box_row(column, half, out):
     """out[col] = sum of column[col - half : col + half + 1], for the columns where that exists."""
     width = column.shape[0] - 2 * half
@@ -129,7 +129,7 @@ def _box_row(column, half, out):
             inner[col] = np.int32(inner[col] + shifted[col])
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def _isqrt(value):
     """Floor of the square root of a non-negative int32, digit by digit; 16 equal steps, hence no branch."""
     root, bit, one = np.int32(0), np.int32(1 << 30), np.int32(1)
@@ -142,7 +142,7 @@ def _isqrt(value):
     return root
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _shi_tomasi_row(xx, xy, yy, fmt, score):
     for col in range(score.shape[0]):
         a = narrow32(xx[col], fmt.total)
@@ -154,7 +154,7 @@ def _shi_tomasi_row(xx, xy, yy, fmt, score):
         score[col] = fit32(np.int32(mean - root), fmt.score)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _harris_row(xx, xy, yy, fmt, score):
     for col in range(score.shape[0]):
         a = narrow32(xx[col], fmt.total)
@@ -166,7 +166,7 @@ def _harris_row(xx, xy, yy, fmt, score):
         score[col] = fit32(np.int32(determinant - squared), fmt.score)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _slide(image, row, is_full, fmt, ws):
     """Move the column sums down: the ring's slot of `row` loses its old row, if there is one, and takes the new one."""
     slot = ws.gradients[row % ws.gradients.shape[0]]
@@ -176,7 +176,7 @@ def _slide(image, row, is_full, fmt, ws):
     _accumulate(slot[0], slot[1], np.int32(1), ws.columns[0], ws.columns[1], ws.columns[2])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _score_row(fmt, ws, first, stop, score):
     """Scores of one row, columns `first` to `stop`, from the column sums."""
     for k in range(3):
@@ -188,7 +188,7 @@ def _score_row(fmt, ws, first, stop, score):
         _shi_tomasi_row(xx, xy, yy, fmt, score)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _score_image(image, fmt, ws, counts):
     """Fill ws.score in the candidates' region and one pixel around it; return the largest score."""
     height, width = image.shape
@@ -205,7 +205,7 @@ def _score_image(image, fmt, ws, counts):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _largest(values):
     top = values[0]
     for i in range(values.shape[0]):
@@ -213,7 +213,7 @@ def _largest(values):
     return top
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def detect(image, existing_uv_raw, fmt, workspace, uv_out, counts):
     """Write new corners into uv_out and return how many.
 

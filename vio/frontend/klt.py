@@ -8,13 +8,13 @@ An unknown brightness offset is eliminated (each camera exposes on its own). Wit
 Registers are those of `vio.precision`, in `KltFormat`. The solve divides by the determinant of the block-normalised mantissas of H.
 """
 
-import numba
 import numpy as np
 
 from vio.events import Event
 from vio.fixed import divide, fit, fit32, lower, narrow, narrow32, round_divide
 from vio.frontend.klt_format import KltFormat, klt_format
 from vio.frontend.patch import blend, differentiate, gather, interpolate_template, new_scratch, weights
+from vio.kernels import njit
 from vio.types import TrackStatus
 
 _KLT_TEMPLATE, _KLT_ITERATION, _FEATURE_TRACKED = int(Event.KLT_TEMPLATE), int(Event.KLT_ITERATION), int(Event.FEATURE_TRACKED)
@@ -23,7 +23,7 @@ _BLOCK_DECODED = int(Event.BLOCK_DECODED)
 _NOT_CONVERGED, _RESIDUAL = int(TrackStatus.NOT_CONVERGED), int(TrackStatus.RESIDUAL)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _gradient_sums(gradient_x, gradient_y):
     """(sum gx, sum gy, sum gx gx, sum gx gy, sum gy gy) of one chunk in 32 bits."""
     x = y = xx = xy = yy = np.int32(0)
@@ -34,13 +34,13 @@ def _gradient_sums(gradient_x, gradient_y):
     return x, y, xx, xy, yy
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _centred(product, a, b, n, reg):
     """sum(p q) - sum(p) sum(q) / n as a register."""
     return narrow(round_divide(n * product - a * b, n), reg)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _hessian(fmt, s):
     """Return (sum gx, sum gy, hxx, hxy, hyy) of the template."""
     x = y = xx = xy = yy = 0
@@ -55,7 +55,7 @@ def _hessian(fmt, s):
     return x, y, hxx, hxy, hyy
 
 
-@numba.njit(cache=True, nogil=True, inline='always')
+@njit(inline="always")
 def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, gradient_y, mask):
     """Interpolate one chunk and return (sum r, sum gx r, sum gy r) in 32 bits; storing nothing spares the loop its alias checks."""
     total = x = y = np.int32(0)
@@ -67,7 +67,7 @@ def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, g
     return total, x, y
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _residual_sums(u, v, fmt, s):
     """Residual window at (u, v) from the gathered pixels: (sum r, sum gx r, sum gy r)."""
     stride, length = fmt.window + 3, s.mask.shape[0]
@@ -83,7 +83,7 @@ def _residual_sums(u, v, fmt, s):
     return total, x, y
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _residual_window(image, u, v, fmt, s):
     """Store the residuals at (u, v) in s.residual and return their sum."""
     stride, length, reach = fmt.window + 3, s.mask.shape[0], fmt.window // 2
@@ -98,7 +98,7 @@ def _residual_window(image, u, v, fmt, s):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _mean_absolute(image, u, v, fmt, s):
     """Mean over the window at (u, v) of |r - mean r|, in residual format."""
     n = fmt.window * fmt.window
@@ -109,7 +109,7 @@ def _mean_absolute(image, u, v, fmt, s):
     return round_divide(np.int64(absolute), n)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _bit_length(value):
     """Bits of a non-negative integer."""
     bits = 0
@@ -118,26 +118,26 @@ def _bit_length(value):
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _step(determinant, adjugate_a, adjugate_b, b_a, b_b, fmt):
     """One component of -H^-1 b as a step register: -(adjugate row . b) / determinant."""
     numerator = -(adjugate_a * b_a + adjugate_b * b_b)
     return divide(numerator << fmt.solve_up, determinant, fmt.step)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _is_outside(u, v, border, image, fmt):
     """True when the centre is less than `border` (raw) from an edge."""
     right, bottom = (image.shape[1] - 1) << fmt.position_frac, (image.shape[0] - 1) << fmt.position_frac
     return u < border or v < border or u > right - border or v > bottom - border
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _mantissa(value, shift, fmt):
     return fit(lower(value, shift, fmt.mantissa), fmt.mantissa)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _blocks_read(image, u, v, fmt):
     """Blocks of the frame store that the template's samples about (u, v) lie in."""
     height, width = image.shape
@@ -148,7 +148,7 @@ def _blocks_read(image, u, v, fmt):
     return across * (min(max(bottom, 0), height - 1) // size - min(max(top, 0), height - 1) // size + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _template(image, u, v, fmt, s, counts):
     """Template, gradients and block-normalised Hessian: (is flat, sum gx, sum gy, hxx, hxy, hyy, normalising shift)."""
     counts[_KLT_TEMPLATE] += 1
@@ -165,7 +165,7 @@ def _template(image, u, v, fmt, s, counts):
     return is_flat, sum_x, sum_y, hxx, hxy, hyy, shift
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts):
     """Iterate from (u, v) in one level: (status, u, v)."""
     n, half = fmt.window * fmt.window, fmt.window // 2
@@ -193,7 +193,7 @@ def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, co
     return (_NOT_CONVERGED if largest >= fmt.divergence_raw else _TRACKED), u, v
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
     """One level: template at (u0, v0) of the previous picture, sought from (u, v): (status, u, v)."""
     if _is_outside(u0, v0, border, previous, fmt):
@@ -207,7 +207,7 @@ def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
     return status, u, v
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
     """One feature through the levels: (status, u, v, residual). A coarse level that fails is skipped, the finest decides."""
     u, v = lower(u, top_level, fmt.position), lower(v, top_level, fmt.position)
@@ -226,7 +226,7 @@ def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
     return (_RESIDUAL if residual > fmt.max_residual_raw else _TRACKED), u, v, residual
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def track(pyr_prev, pyr_next, uv_prev, uv_guess, top_level, fmt, uv_out, status, residual, counts):
     """Find in the next picture the patches around `uv_prev` of the previous one.
 

@@ -9,13 +9,13 @@ One-point hypothesis, with depths from stereo: t = r1 / rho1 - a / rho0.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.config import Config
 from vio.events import Event
 from vio.fixed import Register, divide, fit, lower, narrow, quotient, round_shift
 from vio.frontend.rays import rotate_point
+from vio.kernels import njit
 from vio.precision import Logs, Precision, require
 
 _RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
@@ -93,13 +93,13 @@ def outlier_format(config: Config, focal: float, baseline: float, logs: Logs | N
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def displacement(ax, ay, x1, y1, fmt):
     """Saturated difference (dx, dy) of two raw rays."""
     return narrow(x1 - ax, fmt.displacement), narrow(y1 - ay, fmt.displacement)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def epipolar_direction(ax, ay, tx, ty, tz, fmt):
     """Raw direction (ex, ey), in `precision.epipolar`, in which the ray a moves as it comes nearer under the translation t (in `precision.direction`)."""
     ex = narrow((tx << fmt.ray_frac) - tz * ax, fmt.epipolar)
@@ -107,7 +107,7 @@ def epipolar_direction(ax, ay, tx, ty, tz, fmt):
     return ex, ey
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def squared_displacements(rays_a, rays_1, fmt, out):
     """Fill out (n,) int64 with the squared saturated distance of two sets of rays (n, 2) int32, raw displacement squared."""
     for i in range(rays_a.shape[0]):
@@ -115,12 +115,12 @@ def squared_displacements(rays_a, rays_1, fmt, out):
         out[i] = dx * dx + dy * dy
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _scaled(value, shift, reg):
     return fit(lower(value, shift, reg), reg)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def unit_direction(tx, ty, tz, fmt):
     """Scale a vector by a power of two so that its largest component has `direction_frac` bits; a zero vector stays zero."""
     largest = max(abs(tx), abs(ty), abs(tz))
@@ -131,18 +131,18 @@ def unit_direction(tx, ty, tz, fmt):
     return _scaled(tx, bits, fmt.direction), _scaled(ty, bits, fmt.direction), _scaled(tz, bits, fmt.direction)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def next_random(state):
     """One step of a 32-bit linear congruential generator; its high bits are the random ones."""
     return (state * _LCG_MULTIPLIER + _LCG_INCREMENT) & ((1 << _LCG_BITS) - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _draw(state, n):
     return (state * n) >> _LCG_BITS
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
     """Whether d lies within the threshold of the ray of points sign * lambda * e, lambda >= 0."""
     across, along = fit(ex * dy - ey * dx, fmt.cross), sign * fit(ex * dx + ey * dy, fmt.cross)
@@ -150,13 +150,13 @@ def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
     return across * across <= limit and (along >= 0 or along * along <= limit)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _normal(ax, ay, dx, dy, frac):
     """Epipolar normal (a, 1) x (a + d, 1), exact; fraction bits are those of ray and displacement together."""
     return -dy << frac, dx << frac, ax * dy - ay * dx
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _pair_translation(rays_a, rays_1, i, j, fmt):
     """Translation direction of two features."""
     ax, ay, bx, by = np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1]), np.int64(rays_a[j, 0]), np.int64(rays_a[j, 1])
@@ -167,7 +167,7 @@ def _pair_translation(rays_a, rays_1, i, j, fmt):
     return unit_direction(n1 * m2 - n2 * m1, n2 * m0 - n0 * m2, n0 * m1 - n1 * m0, fmt)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
     """Mark the features that agree with a translation direction; return how many."""
     total = 0
@@ -183,7 +183,7 @@ def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _moving(rays_a, rays_1, fmt, seeds):
     """List the features that moved enough to carry a direction; return how many."""
     total = 0
@@ -195,7 +195,7 @@ def _moving(rays_a, rays_1, fmt, seeds):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _accept(best, inlier, fmt):
     """Trust the best hypothesis only with enough support; else keep everything."""
     if best * 256 < fmt.min_share * inlier.shape[0]:
@@ -203,7 +203,7 @@ def _accept(best, inlier, fmt):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
     """Two-point RANSAC between consecutive frames; return the support of the best hypothesis.
 
@@ -233,7 +233,7 @@ def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
     return _accept(best, inlier, fmt)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     """Translation r1 / rho1 - a / rho0 of one feature, raw in the translation format."""
     shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
@@ -245,7 +245,7 @@ def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     return fit(tx, reg), fit(ty, reg), fit(tz, reg)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     """Whether a point moved by t is seen where it is now, in the left image and (by its inverse depth) in the right one."""
     z = (1 << fmt.ray_frac) + narrow(depth_a * tz, fmt.nearness)
@@ -259,7 +259,7 @@ def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, inlier):
     total = 0
     for i in range(points.shape[0]):
@@ -268,7 +268,7 @@ def _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, inlier):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points):
     """Rotated old points as (ax, ay, inverse depth), int64; the depth changes with the third component of the ray."""
     for i in range(rays_0.shape[0]):
@@ -277,7 +277,7 @@ def _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points):
         points[i, 2] = divide(np.int64(depth_0[i]) << fmt.ray_frac, max(z, 1), fmt.inverse_depth)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def reject_by_depth(rays_0, depth_0, rays_1, depth_1, R_raw, ray_fmt, fmt, inlier, counts):
     """One-point RANSAC between two keyframes for features with stereo depth in both; return the best support.
 

@@ -6,10 +6,10 @@ The formats come as a NamedTuple of plain ints with at least the fields `KltForm
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.fixed import narrow, narrow32
+from vio.kernels import njit
 
 _LANES = 16
 
@@ -26,7 +26,7 @@ class Scratch(NamedTuple):
     residual: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def new_scratch(fmt):
     """Buffers for one call; the length is a whole number of vectors."""
     side = fmt.window + 3
@@ -39,7 +39,7 @@ def new_scratch(fmt):
                    np.zeros(length, np.int32), np.zeros(length, np.int32), mask, np.zeros(length, np.int32))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def gather(image, x, y, side, stride, pixels):
     """Copy the square whose top left pixel is (x, y) into rows `stride` apart; samples outside repeat the nearest edge pixel."""
     height, width = image.shape
@@ -56,7 +56,7 @@ def gather(image, x, y, side, stride, pixels):
                 pixels[row * stride + col] = source[min(max(x + col, 0), width - 1)]
 
 
-@numba.njit(cache=True, nogil=True, inline='always')
+@njit(inline="always")
 def weights(u, v, fmt):
     """Bilinear weights (w00, w01, w10, w11) of a position; the four sum to one exactly, first index = row."""
     fraction = (1 << fmt.position_frac) - 1
@@ -66,13 +66,13 @@ def weights(u, v, fmt):
     return np.int32(one - right - down + w11), np.int32(right - w11), np.int32(down - w11), np.int32(w11)
 
 
-@numba.njit(cache=True, nogil=True, inline='always')
+@njit(inline="always")
 def blend(a, b, c, d, w00, w01, w10, w11):
     """Weighted sum of four samples in 32 bits."""
     return np.int32(np.int32(np.int32(w00 * a) + np.int32(w01 * b)) + np.int32(np.int32(w10 * c) + np.int32(w11 * d)))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def interpolate_template(image, u, v, fmt, s):
     """Fill s.wide with (window + 2)^2 samples about (u, v), rows window + 3 apart."""
     side = fmt.window + 3
@@ -86,14 +86,14 @@ def interpolate_template(image, u, v, fmt, s):
         wide[i] = narrow32(blend(a[i], b[i], c[i], d[i], w00, w01, w10, w11), fmt.template)
 
 
-@numba.njit(cache=True, nogil=True, inline='always')
+@njit(inline="always")
 def _difference(ahead, behind, mask, reg, out):
     """Masked central difference of two shifted views."""
     for i in range(mask.shape[0]):
         out[i] = narrow32(np.int32(np.int32(ahead[i] - behind[i]) & mask[i]), reg)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def differentiate(fmt, s):
     """Template and central differences of the window from s.wide, masked."""
     side, length = fmt.window + 3, s.mask.shape[0]

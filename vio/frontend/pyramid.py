@@ -5,11 +5,11 @@ Pixel (row, col) of level k + 1 lies on pixel (2 row, 2 col) of level k, so a po
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.events import Event
 from vio.fixed import Register, narrow32
+from vio.kernels import njit
 from vio.precision import Logs, Precision
 
 _PYRAMID_PIXEL = int(Event.PYRAMID_PIXEL)
@@ -43,7 +43,7 @@ def allocate(height: int, width: int, levels: int) -> tuple[np.ndarray, ...]:
     return tuple(np.empty(shape, np.uint8) for shape in shapes)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _take(image, fmt, out):
     """Pass the camera's samples through the pixel register."""
     for row in range(image.shape[0]):
@@ -54,7 +54,7 @@ def _take(image, fmt, out):
                 out[row, col] = np.uint8(narrow32(np.int32(image[row, col]), fmt.pixel) << fmt.pixel_up)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _column_sums(a, b, c, d, e, sums):
     """1 4 6 4 1 across five rows into sums[2:-2]; at most 16 * 255 fits 16 bits. Two replicated samples on either side."""
     width = a.shape[0]
@@ -67,7 +67,7 @@ def _column_sums(a, b, c, d, e, sums):
     sums[width + 2] = sums[width + 3] = sums[width + 1]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _row_sums(sums, fmt, out):
     """1 4 6 4 1 along the row at every second sample, into the sample register with eight fraction bits."""
     for col in range(out.shape[0]):
@@ -78,7 +78,7 @@ def _row_sums(sums, fmt, out):
         out[col] = np.uint8(narrow32(total, fmt.sample) << fmt.sample_up)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _reduce(source, out, fmt, sums):
     """Fill one level from the level below, replicating the border rows."""
     last = source.shape[0] - 1
@@ -90,7 +90,7 @@ def _reduce(source, out, fmt, sums):
         _row_sums(sums, fmt, out[row])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def build(image, levels, fmt, counts):
     """Take `image` (height, width) uint8 into levels[0] and fill the reduced levels from it.
 

@@ -9,13 +9,13 @@ with EuRoC's lens: undistortion below 0.08 px (corners; median 0.013), distortio
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.camera import FIELD_RADIUS, CameraModel
 from vio.errors import ConfigError
 from vio.events import Event
 from vio.fixed import Register, divide, narrow
+from vio.kernels import njit
 from vio.precision import Logs, Precision, require
 from vio.types import TrackStatus
 
@@ -146,7 +146,7 @@ def _ray_format(camera: CameraModel, p: Precision, radius_bits: int, grid_log2: 
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def undistort_point(u, v, table, fmt):
     """Raw ray (x, y) of a raw pixel (u, v): bilinear in the table; pixels beyond it take its border cell."""
     shift, last = fmt.cell_log2, (1 << fmt.cell_log2) - 1
@@ -163,7 +163,7 @@ def undistort_point(u, v, table, fmt):
     return narrow(x, fmt.sampled), narrow(y, fmt.sampled)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def radial_factor(r2, radial, fmt):
     """Raw radial factor at raw r^2 (`precision.radius_sq`), linear in the table, constant beyond its end.
 
@@ -177,7 +177,7 @@ def radial_factor(r2, radial, fmt):
     return narrow(mixed, fmt.factor)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def distort_point(x, y, radial, fmt):
     """Raw pixel (u, v) of a raw ray (x, y), saturated to the position format. Brown's model as in `camera.distort`."""
     xx, yy, xy = x * x, y * y, x * y
@@ -192,7 +192,7 @@ def distort_point(x, y, radial, fmt):
     return u, v
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def rotate_point(x, y, R, fmt):
     """Rotate the ray (x, y, 1) by R (3, 3) raw: (x', y', z), the new raw ray and the raw third component, 0 if behind."""
     one = 1 << fmt.ray_frac
@@ -208,7 +208,7 @@ def rotate_point(x, y, R, fmt):
     return new_x, new_y, z
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def lookup(uv_raw, table, fmt, rays_out, counts):
     """Fill rays_out (n, 2) int32 with the rays of uv_raw (n, 2) int32."""
     for i in range(uv_raw.shape[0]):
@@ -216,7 +216,7 @@ def lookup(uv_raw, table, fmt, rays_out, counts):
     counts[_RAY_LOOKUP] += uv_raw.shape[0]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def reject_out_of_view(rays, fmt, status):
     """Mark tracked features whose ray (n, 2) int32 lies outside the lens's field; status (n,) uint8."""
     for i in range(rays.shape[0]):
@@ -225,21 +225,21 @@ def reject_out_of_view(rays, fmt, status):
             status[i] = _OUT_OF_IMAGE
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def rotate(rays, R_raw, fmt, rays_out):
     """Fill rays_out (n, 2) int32 with R r; a ray that turns behind the camera stays as it was."""
     for i in range(rays.shape[0]):
         rays_out[i, 0], rays_out[i, 1], _ = rotate_point(np.int64(rays[i, 0]), np.int64(rays[i, 1]), R_raw, fmt)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def project(rays, radial, fmt, uv_out):
     """Fill uv_out (n, 2) int32 with the distorted pixels of rays (n, 2) int32."""
     for i in range(rays.shape[0]):
         uv_out[i, 0], uv_out[i, 1] = distort_point(np.int64(rays[i, 0]), np.int64(rays[i, 1]), radial, fmt)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def borrow_flow(rays_new, rays_old, flow_old, flow_new):
     """Fill flow_new (n, 2) with the flow of the nearest of the old rays, for want of its own; untouched without any. All int32."""
     for i in range(rays_new.shape[0]):

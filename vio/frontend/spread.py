@@ -3,13 +3,14 @@
 Format and buffers are `CornerFormat` and `CornerWorkspace`.
 """
 
-import numba
 import numpy as np
+
+from vio.kernels import njit
 
 _SCORE_SPAN = 1 << 32  # more than any int32 score
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def take(u, v, fmt, ws):
     """Mark the pixels nearer than min_distance to (u, v) (raw) and count the feature in its cell."""
     frac = fmt.position_frac
@@ -28,7 +29,7 @@ def take(u, v, fmt, ws):
                 ws.taken[y, x] = 1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _is_peak(score, row, col):
     """True when no neighbour is larger and no earlier one (row-major) equal."""
     s = score[row, col]
@@ -38,7 +39,7 @@ def _is_peak(score, row, col):
     return s > earlier and s >= later
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _best_of_block(top, left, least, fmt, ws):
     """Row-major index of the best free peak scoring at least `least` in one block, or -1."""
     height, width = ws.score.shape
@@ -51,7 +52,7 @@ def _best_of_block(top, left, least, fmt, ws):
     return where
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def propose(least, fmt, ws):
     """Sort one candidate per block into ws.keys, best score first, row-major order among equals; return their number."""
     height, width = ws.score.shape
@@ -68,7 +69,7 @@ def propose(least, fmt, ws):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def choose(found, room, fmt, ws, uv_out):
     """Accept candidates best first while their cell holds fewer than `quota` features; raise the quota until full."""
     height, width = ws.score.shape

@@ -17,12 +17,12 @@ repeat its edge pixels, as every other read beyond the edge does.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from vio.config import Config
 from vio.events import Event
 from vio.fixed import Register, narrow, round_divide
+from vio.kernels import njit
 from vio.precision import Logs
 
 BLOCK = 4  # px, side of a block
@@ -57,7 +57,7 @@ def allocate_words(levels: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     return tuple(np.empty((-(-level.shape[0] // BLOCK), -(-level.shape[1] // BLOCK)), np.int64) for level in levels)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _gather(image, row, col, pixels):
     """The block's 16 pixels; beyond the picture the nearest edge pixel."""
     height, width = image.shape
@@ -66,7 +66,7 @@ def _gather(image, row, col, pixels):
             pixels[BLOCK * i + j] = image[min(BLOCK * row + i, height - 1), min(BLOCK * col + j, width - 1)]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _extremes(pixels):
     low = high = pixels[0]
     for i in range(1, _PIXELS):
@@ -74,7 +74,7 @@ def _extremes(pixels):
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _means(pixels, low, high):
     """Means of the pixels below the middle of low and high, and of the others; both the same in a flat block."""
     middle, total, below, count = (low + high + 1) >> 1, 0, 0, 0
@@ -86,7 +86,7 @@ def _means(pixels, low, high):
     return round_divide(below, count) if count > 0 else low, round_divide(total - below, _PIXELS - count)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _palette(low, span, fmt, palette):
     """Grey levels that the indices stand for; return how many."""
     if fmt.pixel_bits == 1:
@@ -97,7 +97,7 @@ def _palette(low, span, fmt, palette):
     return 4
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def encode_block(pixels, palette, fmt):
     """Code word of 16 pixels, int64; palette: scratch (4,) int64."""
     low, high = _extremes(pixels)
@@ -115,7 +115,7 @@ def encode_block(pixels, palette, fmt):
     return word
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def encode(image, fmt, words, counts):
     """Code `image` (height, width) uint8 into words (blocks down, blocks across) int64; each is one BLOCK_ENCODED."""
     pixels, palette = np.empty(_PIXELS, np.int64), np.empty(4, np.int64)
@@ -126,7 +126,7 @@ def encode(image, fmt, words, counts):
     counts[_BLOCK_ENCODED] += words.size
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def decode(words, fmt, image):
     """Fill `image` (height, width) uint8 from its words. Counts nothing: a chip decodes only what the tracker reads, and that counts it."""
     palette, mask = np.empty(4, np.int64), (1 << fmt.pixel_bits) - 1
@@ -142,7 +142,7 @@ def decode(words, fmt, image):
                     image[BLOCK * row + i, BLOCK * col + j] = palette[index]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def keep(levels, fmt, words, stored, counts):
     """Code every level of a pyramid and decode it into `stored`, where the tracker finds its templates."""
     for k in range(len(levels)):

@@ -1,13 +1,14 @@
 """Random numbers as a pure function of (seed, stream, counter): no state, so the order of evaluation cannot matter."""
 
-import numba
 import numpy as np
+
+from vio.kernels import njit
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def mix(x):
     """SplitMix64's finaliser (Steele, Lea, Flood 2014): a bijection of uint64 whose output bits look independent."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -15,7 +16,7 @@ def mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _words(key, first, count):
     words = np.empty(count, np.uint64)
     for i in range(count):

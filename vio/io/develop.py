@@ -1,9 +1,9 @@
 """From light on the sensor to grey levels: lens softness, vignetting, shot and read noise, saturation."""
 
-import numba
 import numpy as np
 
 from vio.io.counter_rng import mix
+from vio.kernels import njit
 
 _BYTE_SUM_MEAN = 8 * 127.5
 _BYTE_SUM_DEVIATION = np.sqrt(8 * (256.0**2 - 1.0) / 12.0)  # of the sum of eight independent uniform bytes
@@ -17,7 +17,7 @@ def vignetting_table(width: int, height: int, loss: float) -> np.ndarray:
     return (1.0 - loss * radius_sq).astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def develop(radiance, factor, gain, softness, read_noise, shot_noise, key, picture):
     """Fill `picture` (h, w) uint8 from `radiance` (h, w) float32; `factor` is a vignetting table, `key` names the noise.
 

@@ -5,11 +5,11 @@ Values are albedo times 255. A pyramid lies flat in memory: level 0 (SIZE x SIZE
 
 from functools import lru_cache
 
-import numba
 import numpy as np
 
 from vio.io import counter_rng
 from vio.io.counter_rng import mix
+from vio.kernels import njit
 
 SIZE = 1024
 LEVELS = 11
@@ -20,14 +20,14 @@ NAMES = ("plaster", "brick", "planks", "tiles", "mosaic", "poster", "concrete", 
 PLASTER, BRICK, PLANKS, TILES, MOSAIC, POSTER, CONCRETE, CARTON, LATTICE, WOOD, PRINT, FLAT = range(len(NAMES))
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def _lattice_value(key, column, row):
     """Uniform number in [0, 1) of a lattice point."""
     word = mix(key + np.uint64(column) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(row) * np.uint64(0xC2B2AE3D27D4EB4F))
     return float(word >> np.uint64(11)) * 2.0**-53
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _add_octave(picture, key, columns, rows, weight):
     """Add value noise with `columns` x `rows` cells per tile, smoothly interpolated."""
     size = picture.shape[0]
@@ -54,7 +54,7 @@ def _noise(seed: int, columns: int, rows: int, octaves: int, gain: float = 0.6) 
     return picture
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _cells(key, cells, size):
     """Voronoi cells of a jittered lattice: (tone in [0, 1) of the nearest cell, distance to the border in cells)."""
     tone, border = np.empty((size, size)), np.empty((size, size))
@@ -78,7 +78,7 @@ def _cells(key, cells, size):
     return tone, border
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _paint_shapes(picture, shapes):
     """Paint rotated rectangles and ellipses over each other; shapes rows: centre (2), half sizes (2), cos, sin, tone, round."""
     size = picture.shape[0]
