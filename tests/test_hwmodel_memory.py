@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from hardware import navion, widened, with_fields
 from hwmodel.area import area
@@ -12,6 +13,8 @@ from hwmodel.energy import evaluate
 from hwmodel.memory import by_module, check_depths, find, memory_map, total_kilobytes
 from hwmodel.structure import sparse
 from vio.config import ConfigError
+from vio.events import new_counts
+from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 
 
 def test_the_map_meets_the_published_totals_and_ratios() -> None:
@@ -57,6 +60,23 @@ def test_one_bit_more_moves_memory_area_and_energy_by_its_amount(signal: str, bu
     assert (new.words, new.bits - old.bits) == (old.words, per_word)
     assert area(wider, chip, technology)["die"].nominal > area(config, chip, technology)["die"].nominal
     assert evaluate(wider, counts, technology, chip).of().nominal > evaluate(config, counts, technology, chip).of().nominal
+
+
+def test_one_field_moves_saturation_memory_and_energy_together() -> None:
+    """Oracle: the largest value of 12 bits, met by every corner of a checkerboard; 20 bits less in each word of the score lines."""
+    config, counts, technology, chip = navion()
+    narrow = with_fields(config, "precision", corner_score=dataclasses.replace(config.precision.corner_score, bits=12))
+    board = np.kron(np.indices((6, 8)).sum(0) % 2, np.full((16, 16), 255)).astype(np.uint8)
+    best = []
+    for c in (config, narrow):
+        fmt = corner_format(c)
+        workspace = allocate_workspace(*board.shape, fmt)
+        detect_corners(board, np.zeros((0, 2), np.int32), fmt, workspace, new_counts())
+        best.append(int(workspace.score.max()))
+    assert best[0] > best[1] == 2**11 - 1
+    before, after = (find(memory_map(c, chip), "score_lines") for c in (config, narrow))
+    assert before.bits - after.bits == config.precision.corner_score.bits - 12
+    assert evaluate(narrow, counts, technology, chip).of().nominal < evaluate(config, counts, technology, chip).of().nominal
 
 
 def test_a_solver_in_single_precision_halves_its_words() -> None:
