@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -161,19 +162,25 @@ def replaced(base: Config, table: dict[str, Any], source: str) -> Config:
     return validated(_replace(base, table, "", source), source)
 
 
-def override(config: Config, assignments: list[str]) -> Config:
-    """Apply `section.field=value` texts (the `--set` option); values are TOML, bare words are strings."""
-    for text in assignments:
+def assigned(texts: list[str], form: str, example: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Nested tables of `field=value` texts (the `--set` option), each with its source; values are TOML, bare words are strings."""
+    for text in texts:
         name, equals, raw = text.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"--set {text}: write section.field=value, for example --set backend.window=10")
+            raise ConfigError(f"--set {text}: write {form}, for example --set {example}")
         try:
             value = tomllib.loads(f"v = {raw}")["v"]
         except tomllib.TOMLDecodeError:
             value = raw.strip()
         for key in reversed(name.strip().split(".")):
             value = {key: value}
-        config = _replace(config, value, "", f"--set {text}")
+        yield value, f"--set {text}"
+
+
+def override(config: Config, assignments: list[str]) -> Config:
+    """Apply `section.field=value` texts. Raises ConfigError."""
+    for table, source in assigned(assignments, "section.field=value", "backend.window=10"):
+        config = _replace(config, table, "", source)
     return validated(config, "--set") if assignments else config
 
 

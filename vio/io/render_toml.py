@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from vio.config import assigned
 from vio.errors import ConfigError, DataError
 from vio.io.render_spec import RenderSpec, checked
 
@@ -46,17 +47,8 @@ def overlaid(spec: RenderSpec, path: Path, name: str) -> RenderSpec:
 
 def overridden(spec: RenderSpec, assignments: list[str]) -> RenderSpec:
     """Apply `field=value` texts such as `camera.shutter=0.01`; values are TOML, bare words are strings. Raises ConfigError."""
-    for text in assignments:
-        name, equals, raw = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"--set {text}: write field=value, for example --set camera.shutter=0.01")
-        try:
-            value = tomllib.loads(f"v = {raw}")["v"]
-        except tomllib.TOMLDecodeError:
-            value = raw.strip()
-        for key in reversed(name.strip().split(".")):
-            value = {key: value}
-        spec = _filled(spec, value, "", f"--set {text}")
+    for table, source in assigned(assignments, "field=value", "camera.shutter=0.01"):
+        spec = _filled(spec, table, "", source)
     return spec
 
 
