@@ -39,10 +39,10 @@ def test_a_cached_caller_is_compiled_again_when_its_callee_changes(tmp_path: Pat
 
 
 def test_the_stamp_of_a_file_covers_what_it_imports_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Oracle: files written by hand; `from package import module` counts as well as `from module import name`."""
+    """Oracle: files written by hand; `from package import module` counts as well as `from module import name`, the configuration does not."""
     monkeypatch.setattr(kernels, "_ROOT", tmp_path)
     (tmp_path / "vio" / "inner").mkdir(parents=True)
-    files = {"a.py": "from vio import b\n", "b.py": "from vio.inner.c import x\n", "inner/__init__.py": "", "inner/c.py": "x = 1\n", "other.py": "y = 1\n"}
+    files = {"a.py": "from vio import b\nfrom vio.config import z\n", "config.py": "z = 1\n", "b.py": "from vio.inner.c import x\n", "inner/__init__.py": "", "inner/c.py": "x = 1\n", "other.py": "y = 1\n"}
 
     def stamp(changed: str = "") -> str:
         for name, text in files.items():
@@ -52,5 +52,5 @@ def test_the_stamp_of_a_file_covers_what_it_imports_and_nothing_else(tmp_path: P
         return kernels.source_stamp(tmp_path / "vio" / "a.py")
 
     before = stamp()
-    assert stamp() == before == stamp("other.py")
+    assert stamp() == before == stamp("other.py") == stamp("config.py")
     assert len({before, *(stamp(name) for name in ("a.py", "b.py", "inner/c.py"))}) == 4

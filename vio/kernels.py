@@ -1,7 +1,8 @@
 """The compiler of every kernel: numba in nopython mode, cached on disk, free of the GIL. Imports nothing above itself.
 
 numba keys a cached kernel by its own source file alone: after an update of `vio.fixed` a cached tracker would go on with the old
-rounding. Kernels of this package are keyed by their file and by every file of the package that it imports, directly or not.
+rounding. Kernels of this package are keyed by their file and by every file of the package that it imports, directly or not; but for
+`vio.config`, whose values reach kernels as arguments only.
 """
 
 import ast
@@ -13,6 +14,7 @@ import numba
 from numba.core import caching
 
 _ROOT = Path(__file__).resolve().parents[1]
+_ARGUMENTS = "config.py"
 
 
 @functools.cache
@@ -25,7 +27,7 @@ def _imported(path: Path) -> frozenset[Path]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         candidates = (_ROOT.joinpath(*name.split(".")) for name in names if name.partition(".")[0] == "vio")
         found.update(file for c in candidates for file in (c.with_suffix(".py"), c / "__init__.py") if file.is_file())
-    return frozenset(found)
+    return frozenset(found - {_ROOT / "vio" / _ARGUMENTS})
 
 
 @functools.cache
