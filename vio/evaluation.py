@@ -138,11 +138,10 @@ def _relative(reference: "PoseTrajectory3D", estimate: "PoseTrajectory3D", delta
     return RelativeError(rmse[0], rmse[1], len(errors[0]))
 
 
-def metrics(name: str, result: RunResult, errors: Accuracy) -> dict[str, Any]:
-    """The content of metrics.json; null where a number cannot be had."""
+def coverage_and_error(result: RunResult, errors: Accuracy) -> dict[str, float | int | None]:
+    """The numbers by which two runs over the same frames are compared."""
     poses = len(result.trajectory.t_ns)
     return {
-        "sequence": name,
         "frames": result.frames,
         "poses": poses,
         "coverage": poses / result.frames if result.frames else 0.0,
@@ -150,6 +149,14 @@ def metrics(name: str, result: RunResult, errors: Accuracy) -> dict[str, Any]:
         "ate_rmse_m": errors.ate_rmse_m,
         "ate_max_m": errors.ate_max_m,
         "ate_percent": errors.ate_percent,
+    }
+
+
+def metrics(name: str, result: RunResult, errors: Accuracy) -> dict[str, Any]:
+    """The content of metrics.json; null where a number cannot be had."""
+    return {
+        "sequence": name,
+        **coverage_and_error(result, errors),
         "matched": errors.matched,
         "rpe": None if errors.rpe is None else {delta: e and asdict(e) for delta, e in errors.rpe.items()},
         "seconds": result.seconds,

@@ -80,19 +80,12 @@ def _spread_m(sequence: Sequence, t_ns: np.ndarray) -> float:
 
 def _metrics(sequence: Sequence, result: runner.RunResult, errors: evaluation.Accuracy) -> dict[str, float | int | str | None]:
     """The numbers of a row; None where one cannot be had."""
-    poses = len(result.trajectory.t_ns)
     states = evaluation.health_summary(result.health)["states"]
     second = (errors.rpe or {}).get("1s")
     numbers = {
         "image_width": sequence.calibration.left.width,
         "image_height": sequence.calibration.left.height,
-        "frames": result.frames,
-        "poses": poses,
-        "coverage": poses / result.frames if result.frames else 0.0,
-        "path_m": errors.path_m,
-        "ate_rmse_m": errors.ate_rmse_m,
-        "ate_max_m": errors.ate_max_m,
-        "ate_percent": errors.ate_percent,
+        **evaluation.coverage_and_error(result, errors),
         "rpe_1s_m": second and second.translation_rmse_m,
         "rpe_1s_deg": second and second.rotation_rmse_deg,
         "degraded": states.get("degraded", 0),
