@@ -172,8 +172,8 @@ def metrics(name: str, result: RunResult, errors: Accuracy) -> dict[str, Any]:
 
 
 def _percentiles_ms(ns: np.ndarray) -> dict[str, float]:
-    """Median and 99th percentile of durations (n,) ns, in ms."""
-    p50, p99 = np.percentile(ns, [50, 99]) / 1e6
+    """Median and 99th percentile in ms of durations (n,) ns, those of frames without this stage (-1) left out."""
+    p50, p99 = np.percentile(ns[ns >= 0], [50, 99]) / 1e6
     return {"p50": float(p50), "p99": float(p99)}
 
 

@@ -68,11 +68,13 @@ class HealthRow:
 class RunResult:
     """Everything a run leaves. `frame_t_ns` (m,) and `counts` (m, events) cover the frames given to the engine.
 
-    frames counts those of the sequence that were reached, unusable ones included. stage_ns: per stage one entry per frame.
+    covariance (n, 15, 15) of the trajectory's states. frames counts those of the sequence that were reached, unusable ones included.
+    stage_ns: per stage (m,), -1 where a frame had no need of it.
     """
 
     frames: int
     trajectory: Trajectory
+    covariance: np.ndarray
     frame_t_ns: np.ndarray
     counts: np.ndarray
     tracks: TrackTable
@@ -95,7 +97,7 @@ class _Recording:
         self.counts: list[np.ndarray] = []
         self.tracks: list[Tracks] = []
         self.health = [HealthRow(start, "sequence", message=text) for text in sequence.warnings]
-        self.stages: dict[str, list[int]] = {}
+        self.stages: list[dict[str, int]] = []
 
     def skip(self, loaded: LoadedFrame) -> None:
         """Note a frame that could not be used."""
@@ -107,7 +109,7 @@ class _Recording:
         health, state = output.health, output.state
         reasons = health.reasons
         if state is not None:
-            row = (state.t_ns, state.T_WB[:3, 3].copy(), lie.quat_from_matrix(np.ascontiguousarray(state.T_WB[:3, :3])), state.v_WB, state.b_g, state.b_a)
+            row = (state.t_ns, state.T_WB[:3, 3].copy(), lie.quat_from_matrix(np.ascontiguousarray(state.T_WB[:3, :3])), state.v_WB, state.b_g, state.b_a, state.covariance)
             if all(np.isfinite(value).all() for value in row[1:]):
                 self.states.append(row)
             else:
@@ -117,8 +119,11 @@ class _Recording:
         self.counts.append(output.counts.copy())
         self.tracks.append(output.tracks)
         self.health.append(HealthRow(output.t_ns, health.state.value, reasons, health.tracked, health.initialised_by))
-        for stage, ns in {"decode_wait": wait_ns, **output.stage_ns, "engine": engine_ns}.items():
-            self.stages.setdefault(stage, []).append(ns)
+        self.stages.append({"decode_wait": wait_ns, **output.stage_ns, "engine": engine_ns})
+
+    def stage_ns(self) -> dict[str, np.ndarray]:
+        """Durations so far: per stage one entry a frame, -1 where it did not run."""
+        return {stage: np.array([row.get(stage, -1) for row in self.stages], np.int64) for stage in dict.fromkeys(key for row in self.stages for key in row)}
 
     def track_table(self) -> TrackTable:
         """The features so far."""
@@ -126,6 +131,10 @@ class _Recording:
         ids = np.concatenate([np.zeros(0, np.int64), *(tracks.ids for tracks in self.tracks)])
         uv_raw = np.concatenate([np.zeros((0, 2), np.int32), *(tracks.uv_raw for tracks in self.tracks)])
         return TrackTable(rows, ids, uv_raw, np.concatenate([np.zeros(0, np.uint8), *(tracks.status for tracks in self.tracks)]))
+
+    def covariance(self) -> np.ndarray:
+        """Covariances (n, 15, 15) of the poses so far."""
+        return np.array([row[6] for row in self.states], np.float64).reshape(-1, 15, 15)
 
     def trajectory(self) -> Trajectory:
         """The poses so far."""
@@ -190,11 +199,12 @@ def _result(recording: _Recording, seconds: float, warmup_seconds: float, interr
     return RunResult(
         frames=recording.frames,
         trajectory=recording.trajectory(),
+        covariance=recording.covariance(),
         frame_t_ns=np.array(recording.frame_t_ns, np.int64),
         counts=np.array(recording.counts, np.int64).reshape(-1, len(Event)),
         tracks=recording.track_table(),
         health=tuple(recording.health),
-        stage_ns={stage: np.array(ns, np.int64) for stage, ns in recording.stages.items()},
+        stage_ns=recording.stage_ns(),
         seconds=seconds,
         warmup_seconds=warmup_seconds,
         interrupted=interrupted,

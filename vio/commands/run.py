@@ -104,7 +104,7 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
     priced, refusal = live.fly(opened, config, result) if on_chip else (None, None)
     if priced:
         metrics["chip"] = live.metrics(priced)
-    writers.write_run(folder, result, metrics, config, comment)
+    writers.write_run(folder, result, metrics, config, comment, opened.ground_truth)
     if priced:
         live.write(folder, priced, result)
     _report_skipped(result)

@@ -13,13 +13,19 @@ from vio import config as configuration
 from vio.config import Config
 from vio.errors import DataError
 from vio.events import Event
+from vio.io.sequence import GroundTruth
 from vio.runner import HealthRow, RunResult, Trajectory
 
-_EUROC_HEADER = (
+RUN_FORMAT = 1  # of a run folder; raised when a reader of the former one would misunderstand it
+_MARGIN_NS = 1_000_000_000  # ground truth kept before and after a run
+
+EUROC_HEADER = (
     "#timestamp [ns],p_WB_x [m],p_WB_y [m],p_WB_z [m],q_WB_w [],q_WB_x [],q_WB_y [],q_WB_z [],"
     "v_WB_x [m s^-1],v_WB_y [m s^-1],v_WB_z [m s^-1],b_g_x [rad s^-1],b_g_y [rad s^-1],b_g_z [rad s^-1],"
     "b_a_x [m s^-2],b_a_y [m s^-2],b_a_z [m s^-2]"
 )
+
+HEALTH_COLUMNS = ("t_ns", "state", "reasons", "tracked", "initialised_by", "message")
 
 
 def prepare_folder(folder: Path) -> None:
@@ -42,8 +48,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_run(folder: Path, result: RunResult, metrics: dict[str, Any], config: Config, comment: str = "") -> None:
-    """Write all files of a run; `comment` goes to the head of config.toml."""
+def write_run(folder: Path, result: RunResult, metrics: dict[str, Any], config: Config, comment: str = "", truth: GroundTruth | None = None) -> None:
+    """Write all files of a run; `comment` goes to the head of config.toml. `vio.io.run_folder.open_run` reads them."""
     resolved = "".join(f"# {line}\n" for line in comment.splitlines()) + configuration.dumps(config)
     files = {
         "trajectory.tum": tum(result.trajectory).encode(),
@@ -51,13 +57,17 @@ def write_run(folder: Path, result: RunResult, metrics: dict[str, Any], config: 
         "health.csv": health(result.health).encode(),
         "counts.npz": counts(result),
         "tracks.npz": tracks(result),
+        "states.npz": states(result),
+        "stages.npz": _archive(**result.stage_ns),
         "config.toml": resolved.encode(),
-        "metrics.json": (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode(),
+        "metrics.json": (json.dumps({"format": RUN_FORMAT, **metrics}, indent=2, allow_nan=False) + "\n").encode(),
     }
+    if truth is not None:
+        files["ground_truth.npz"] = ground_truth(truth, result.frame_t_ns)
     if result.failure:
         files["error.txt"] = result.failure.encode()
-    else:
-        (folder / "error.txt").unlink(missing_ok=True)  # of an earlier run
+    for leftover in {"error.txt", "ground_truth.npz"} - files.keys():  # of an earlier run
+        (folder / leftover).unlink(missing_ok=True)
     for name, data in files.items():
         write_atomic(folder / name, data)
 
@@ -78,31 +88,50 @@ def euroc(trajectory: Trajectory) -> str:
     """EuRoC's ground-truth columns, every number with all the digits of its float64."""
     values = np.hstack([trajectory.p_WB, trajectory.q_WB, trajectory.v_WB, trajectory.b_g, trajectory.b_a])
     rows = (",".join([str(t), *map(repr, row)]) for t, row in zip(trajectory.t_ns.tolist(), values.tolist()))
-    return "\n".join([_EUROC_HEADER, *rows]) + "\n"
+    return "\n".join([EUROC_HEADER, *rows]) + "\n"
 
 
 def health(rows: tuple[HealthRow, ...]) -> str:
     """One line per frame, and before them one per fault found on opening the sequence."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["t_ns", "state", "reasons", "tracked", "initialised_by", "message"])
+    writer.writerow(HEALTH_COLUMNS)
     for row in rows:
         writer.writerow([row.t_ns, row.state, ";".join(row.reasons), row.tracked, row.initialised_by, row.message])
     return text.getvalue()
 
 
+def _archive(**arrays: np.ndarray) -> bytes:
+    """An npz archive. Its members carry no date, so the same arrays give the same bytes."""
+    data = io.BytesIO()
+    np.savez_compressed(data, **arrays)
+    return data.getvalue()
+
+
 def counts(result: RunResult) -> bytes:
     """An npz archive: `t_ns` (m,), `counts` (m, events), `events` (events,) the column names."""
-    data = io.BytesIO()
-    np.savez_compressed(data, t_ns=result.frame_t_ns, counts=result.counts, events=np.array([event.name for event in Event]))
-    return data.getvalue()
+    return _archive(t_ns=result.frame_t_ns, counts=result.counts, events=np.array([event.name for event in Event]))
 
 
 def tracks(result: RunResult) -> bytes:
-    """An npz archive of raw integers: `t_ns` and `rows` (m,) a frame; `ids`, `uv_raw` (k, 2), `status` (k,) a feature, frame after frame.
+    """An npz archive of raw integers: `t_ns` and `rows` (m,) a frame; `ids`, `uv_raw` (k, 2), `status` (k,) a feature, frame after frame."""
+    table = result.tracks
+    return _archive(t_ns=result.frame_t_ns, rows=table.rows, ids=table.ids.astype(np.int32), uv_raw=table.uv_raw, status=table.status)
 
-    The members carry no date, so the same features give the same bytes.
-    """
-    table, data = result.tracks, io.BytesIO()
-    np.savez_compressed(data, t_ns=result.frame_t_ns, rows=table.rows, ids=table.ids.astype(np.int32), uv_raw=table.uv_raw, status=table.status)
-    return data.getvalue()
+
+def packed_columns() -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns (120,) of the upper triangle of a (15, 15) matrix, in the order in which states.npz keeps them."""
+    return np.triu_indices(15)
+
+
+def states(result: RunResult) -> bytes:
+    """An npz archive: `t_ns` (n,), `covariance` (n, 120) float32, the packed upper triangles in the tangent order of `vio.types`."""
+    return _archive(t_ns=result.trajectory.t_ns, covariance=result.covariance[:, *packed_columns()].astype(np.float32))
+
+
+def ground_truth(truth: GroundTruth, frame_t_ns: np.ndarray) -> bytes:
+    """An npz archive of the reference over the time of the run: t_ns, p_WB, q_WB, and v_WB and biases where they are known."""
+    span = (frame_t_ns[0] - _MARGIN_NS, frame_t_ns[-1] + _MARGIN_NS) if len(frame_t_ns) else (0, 0)
+    first, last = np.searchsorted(truth.t_ns, span)
+    columns = {name: getattr(truth, name) for name in ("t_ns", "p_WB", "q_WB", "v_WB", "biases")}
+    return _archive(**{name: values[first:last] for name, values in columns.items() if values is not None})
