@@ -74,11 +74,15 @@ class Observations:
 
 @dataclass(frozen=True)
 class FrontEndOutput:
-    """What `FrontEnd.process` returns; `is_keyframe` says whether `observations` is to enter the window as a keyframe."""
+    """What `FrontEnd.process` returns; `is_keyframe` says whether `observations` is to enter the window as a keyframe.
+
+    notes: words for the health report about the picture itself (`blind`, `exposure_jump`).
+    """
 
     tracks: Tracks
     observations: Observations
     is_keyframe: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,22 +101,30 @@ class NavState:
 
 
 class HealthState(Enum):
-    """Overall verdict on one frame."""
+    """Overall verdict on one frame; `vio.health` says which comes when."""
 
     INITIALISING = "initialising"
     GOOD = "good"
     DEGRADED = "degraded"
     LOST = "lost"
+    RECOVERING = "recovering"
 
 
 @dataclass(frozen=True)
 class Health:
-    """Verdict and its causes. `reasons` is a tuple of short words (`few_tracks`, `imu_gap`, ...), empty when good."""
+    """Verdict and its causes. `reasons` is a tuple of short words (`few_tracks`, `imu_gap`, ...), empty when good.
+
+    tracked: landmarks that took part. blind: s for which the state has been propagated from the IMU alone. repairs, restarts: since
+    the start, how often a number that made no sense was replaced, and how often the window was opened anew in place.
+    """
 
     state: HealthState
     reasons: tuple[str, ...] = ()
     tracked: int = 0
     initialised_by: str = ""
+    blind: float = 0.0
+    repairs: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
