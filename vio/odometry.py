@@ -7,6 +7,7 @@ import numpy as np
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import initial_state
 from vio.backend.preintegration import Preintegrated, integrate_span, preintegrated
+from vio.backend.snapshot import Snapshot
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.events import new_counts
@@ -90,6 +91,10 @@ class Odometry:
     def landmarks(self) -> Landmarks:
         """Landmarks of the window in W, as of the last keyframe."""
         return self._back_end.landmarks()
+
+    def window(self) -> Snapshot:
+        """Keyframes of the window and what couples them, as of the last keyframe."""
+        return self._back_end.snapshot()
 
     def _note(self, reason: str, holds: bool = True) -> None:
         """Remember a reason for the next frame's health."""

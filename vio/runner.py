@@ -14,7 +14,7 @@ from vio.errors import DataError
 from vio.events import Event
 from vio.io.sequence import LoadedFrame, Sequence, frames, imu_supply
 from vio.precision import Logs
-from vio.types import FrameOutput, Tracks
+from vio.types import FrameOutput, StereoFrame, Tracks
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -160,10 +160,12 @@ def run(
     watch: Callable[[int, FrameOutput | None], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
     logs: Logs | None = None,
+    observe: Callable[[odometry.Odometry, StereoFrame, FrameOutput], None] | None = None,
 ) -> RunResult:
     """Run the odometry over a sequence. `watch(frames_done, output)` hears of each frame; `stop()` true ends the run early.
 
-    With `logs` the registers of the front end record what passes through them.
+    With `logs` the registers of the front end record what passes through them. `observe(engine, frame, output)` sees each frame that
+    the engine has taken; it may read the engine and must not change it.
     """
     first, last = selected(sequence, options)
     before = time.perf_counter()
@@ -189,6 +191,8 @@ def run(
                 failure = traceback.format_exc()
                 break
             recording.add(output, loaded.wait_ns, time.perf_counter_ns() - start)
+            if observe:
+                observe(engine, loaded.frame, output)
         if watch:
             watch(recording.frames, output)
     return _result(recording, time.perf_counter() - begin, begin - before, stopped, failure)

@@ -6,6 +6,7 @@ from vio.backend import marginalization, refinement, solver, triangulation, wind
 from vio.backend.initialization import InitialState
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
 from vio.backend.residuals import gravity
+from vio.backend.snapshot import Snapshot, snapshot
 from vio.backend.views import relate
 from vio.calibration import Calibration
 from vio.config import Config
@@ -106,6 +107,10 @@ class BackEnd:
         """Landmarks of the window in W."""
         k = self._map_size
         return Landmarks(*(a[:k].copy() for a in self._map))
+
+    def snapshot(self) -> Snapshot:
+        """The window as it stands, for whoever watches."""
+        return snapshot(self._window, self._n)
 
     def _append(self, pre: Preintegrated, state: NavState) -> None:
         w, f, n = self._window, self._factors, self._n

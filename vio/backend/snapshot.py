@@ -1,0 +1,54 @@
+"""The window as a watcher sees it: poses of its keyframes and what couples them in the linear system. Copies, made on demand alone."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from vio.backend.linear_system import COMPONENTS, layout
+from vio.backend.window import Window
+from vio.lie import pose
+
+
+class Coupling(IntEnum):
+    """Why a block of the linear system is there; a later member hides an earlier one."""
+
+    NOTHING = 0
+    FILL_IN = 1  # stored, for the factorisation alone
+    INERTIAL = 2
+    PRIOR = 3
+    LANDMARKS = 4
+
+
+class Snapshot(NamedTuple):
+    """Keyframes, oldest first. T_WB (n, 4, 4). in_prior (n,) bool. shared (n, n) int64: triangulated landmarks that both see."""
+
+    T_WB: np.ndarray
+    in_prior: np.ndarray
+    shared: np.ndarray
+
+
+def snapshot(w: Window, n: int) -> Snapshot:
+    """Of a window with n keyframes."""
+    seen = (w.seen[:, :n].any(axis=2) & (w.ready & (w.ids >= 0))[:, None]).astype(np.int64)
+    poses = np.array([pose(w.R[i], w.p[i]) for i in range(n)]).reshape(-1, 4, 4)
+    return Snapshot(poses, w.frozen[:n].copy(), seen.T @ seen)
+
+
+def sparsity(window: Snapshot) -> np.ndarray:
+    """Labels (5 n, 5 n) uint8 of `Coupling`: the 3x3 blocks of the system after the landmarks' elimination, in the order of its elimination."""
+    n = len(window.T_WB)
+    labels = np.zeros((COMPONENTS * n, COMPONENTS * n), np.uint8)
+    if n == 0:
+        return labels
+    order = layout(n)
+    stored = order.slot >= 0
+    labels[stored | stored.T] = Coupling.FILL_IN
+    for i in range(n - 1):
+        pair = order.position[i : i + 2].ravel()
+        labels[np.ix_(pair, pair)] = Coupling.INERTIAL
+    prior = np.concatenate([order.position[window.in_prior, :2].ravel(), order.position[0]])
+    labels[np.ix_(prior, prior)] = Coupling.PRIOR
+    for i, j in np.argwhere(window.shared > 0):
+        labels[np.ix_(order.position[i, :2], order.position[j, :2])] = Coupling.LANDMARKS
+    return labels
