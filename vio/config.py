@@ -47,6 +47,9 @@ class FrontEndConfig:
     ransac_threshold: float = 1.5  # px
     ransac_min_share: float = 0.5  # below this share of inliers the hypothesis is distrusted and nothing is rejected
     min_survivors: float = 0.1  # share of the features that must be found again, or the frame counts as blind
+    hold_time: float = 1.0  # s for which features wait in the dark for a picture in which they are found again
+    hold_survivors: float = 0.3  # share of them that must be found then; fewer are taken for chance
+    exposure_jump: float = 1.25  # ratio of brightness between two frames from which on it is taken out before tracking
     keyframe_parallax: float = 20.0  # median rotation-compensated displacement since the last keyframe, px
     keyframe_min_tracked: float = 0.7  # share of the last keyframe's features still alive
     keyframe_max_interval: float = 0.5  # s
@@ -89,13 +92,26 @@ class InitialConfig:
 
 @dataclass(frozen=True)
 class HealthConfig:
-    """Thresholds of the health report."""
+    """Thresholds of the health report; `vio.health` says what each reason means."""
 
-    min_tracks: int = 15
+    min_tracks: int = 15  # landmarks below which a frame is degraded
+    lost_tracks: int = 4  # and below which vision counts as lost
+    recover_frames: int = 5  # in a row with min_tracks after a loss until the state is good again
     imu_gap: float = 0.025  # s between samples
+    frame_gap: float = 1.5  # usual intervals between frames
     max_gyro: float = 35.0  # rad/s; 2000 deg/s
     max_accel: float = 320.0  # m/s^2
-    max_accel_jump: float = 50.0  # m/s^2 from one sample to the next; a jump that lasts longer than three samples is believed
+    max_gyro_jump: float = 3.0  # rad/s from one sample to the next; a jump that lasts longer than three samples is believed
+    max_accel_jump: float = 30.0  # m/s^2; EuRoC's flights stay below 0.31 rad/s and 9 m/s^2 at 200 Hz
+    saturated_gyro: float = 1.0  # rad/s; a run of equal samples below this is rest, not the end of the range
+    saturated_accel: float = 12.0  # m/s^2
+    still_motion: float = 1.0  # px of predicted motion between two frames above which equal pictures cannot be
+    max_innovation: float = 4.0  # squared innovation over its degrees of freedom
+    max_velocity_sigma: float = 0.3  # m/s, of the three components together
+    restart_after: float = 10.0  # s without vision after which the window is opened anew
+    max_speed: float = 100.0  # m/s; beyond this and the next two the state makes no sense and the window is opened anew
+    max_gyro_bias: float = 1.0  # rad/s
+    max_accel_bias: float = 5.0  # m/s^2
 
 
 @dataclass(frozen=True)
@@ -217,6 +233,11 @@ _LIMITS = (
     ("backend.gate", 0.1, 1e9),
     ("backend.min_depth", 1e-3, 10.0),
     ("backend.max_depth", 1.0, 1e6),
+    ("frontend.hold_time", 0.0, 60.0),
+    ("frontend.exposure_jump", 1.01, 1e6),
+    ("health.frame_gap", 1.01, 1e6),
+    ("health.recover_frames", 1, 10000),
+    ("health.restart_after", 0.1, 1e6),
 )
 
 

@@ -1,92 +1,130 @@
 """The whole algorithm: inertial samples and frames in, navigation states with health out."""
 
+import hashlib
 import time
+import zlib
+from collections import ChainMap
 
 import numpy as np
 
 from vio.backend.back_end import BackEnd
-from vio.backend.initialization import initial_state
-from vio.backend.preintegration import Preintegrated, integrate_span, preintegrated
+from vio.backend.initialization import doubtful, initial_state
+from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span, preintegrated
 from vio.backend.snapshot import Snapshot
 from vio.calibration import Calibration
-from vio.config import Config
+from vio.config import Config, dumps
 from vio.events import new_counts
 from vio.frontend.front_end import FrontEnd
-from vio.kernels import njit
+from vio.health import HealthMonitor, ImuScreen
 from vio.lie import orthonormalised
 from vio.precision import Logs
-from vio.types import FrameOutput, Health, HealthState, Landmarks, NavState, StereoFrame
+from vio.saved import Maybe, Table, pack, require, unpack
+from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, StereoFrame
 
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
 _HISTORY_NS = 1_000_000_000  # inertial samples kept before the first frame
+_USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
+STATE_VERSION = 1  # of `Odometry.state_dict`
+_PROTOTYPES = {
+    "_imu": _EMPTY, "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0),
+    "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "",
+}  # fmt: skip
 
 
 class Odometry:
-    """Stereo (or mono) visual-inertial odometry of one rig. Feed samples and frames in time order; not thread-safe."""
+    """Stereo (or mono) visual-inertial odometry of one rig. Feed samples and frames in time order; not thread-safe.
+
+    Objects share nothing: several may run in threads of their own.
+    """
 
     def __init__(self, calibration: Calibration, config: Config | None = None, logs: Logs | None = None) -> None:
         """Allocate everything for `calibration`; `config` defaults to the reference design. logs: see `FrontEnd`."""
         self.config = config or Config()
         self.calibration = calibration
-        self._front_end, self._back_end = FrontEnd(calibration, self.config, logs), BackEnd(calibration, self.config)
+        self._logs = logs
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but calibration and configuration."""
+        self._front_end = FrontEnd(self.calibration, self.config, self._logs)
+        self._back_end = BackEnd(self.calibration, self.config)
+        self._screen, self._monitor = ImuScreen(self.config.health), HealthMonitor(self.config.health)
         self._imu = _EMPTY  # samples (t_ns, w_B, a_B) not older than the last frame, and one before it
         self._pre: Preintegrated | None = None  # since the last keyframe
         self._last_t_ns: int | None = None
+        self._last: NavState | None = None
+        self._picture = 0  # checksum of the last left picture
         self._initialised_by = ""
-        self._reasons: list[str] = []
-        self._spikes = 0  # samples in a row taken for spikes
 
     def add_imu(self, t_ns: int | np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> None:
         """Add one sample or many: t_ns () or (n,) ns ascending, w_B, a_B (3,) or (n, 3) rad/s and m/s^2 (specific force).
 
-        Samples that are not finite, beyond the sensor's range or not later than the last one are dropped and reported by the next frame.
+        Samples that are not finite, beyond the sensor's range, not later than the last one or spikes are dropped and reported by the next frame.
         """
         t = np.atleast_1d(np.asarray(t_ns, np.int64))
         w, a = np.asarray(w_B, np.float64).reshape(-1, 3), np.asarray(a_B, np.float64).reshape(-1, 3)
         if not len(t) == len(w) == len(a):
             raise ValueError(f"add_imu: {len(t)} stamps, {len(w)} rates and {len(a)} accelerations; the counts must agree")
-        limit = self.config.health
-        with np.errstate(invalid="ignore"):
-            sane = np.isfinite(w).all(1) & np.isfinite(a).all(1)
-            sane &= (np.abs(w) <= limit.max_gyro).all(1) & (np.abs(a) <= limit.max_accel).all(1)
-        self._note("imu_bad_sample", not sane.all())
-        t, w, a = t[sane], w[sane], a[sane]
-        newest = self._imu[0][-1:] if len(self._imu[0]) else np.array([np.iinfo(np.int64).min])
-        ordered = t > np.maximum.accumulate(np.concatenate([newest, t]))[:-1]
-        self._note("imu_out_of_order", not ordered.all())
-        t, w, a = t[ordered], w[ordered], a[ordered]
-        spiky = np.zeros(len(t), np.bool_)
-        self._spikes = _find_spikes(a, self._imu[2][-1:], self._spikes, limit.max_accel_jump, spiky)
-        self._note("imu_spike", bool(spiky.any()))
-        keep = ~spiky
-        self._imu = tuple(np.concatenate(pair) for pair in zip(self._imu, (t[keep], w[keep], a[keep]), strict=True))
+        believed, reasons = self._screen.screen(t, w, a)
+        self._monitor.note(*reasons)
+        self._imu = tuple(np.concatenate(pair) for pair in zip(self._imu, believed, strict=True))
 
     def add_frame(self, t_ns: int, left: np.ndarray, right: np.ndarray | None = None) -> FrameOutput:
         """Process one frame: left, right (height, width) uint8, right None in mono; returns its state, tracks, counts and health.
 
-        Feed the inertial samples up to the first one at or after `t_ns` before. Raises ValueError for pictures of another size and
-        for a stamp that is not later than the last frame's.
+        Feed the inertial samples up to the first one at or after `t_ns` before. A frame that is not later than the last one is left
+        out: its output has no state, and the reason. Raises ValueError for pictures of another size.
         """
+        frame, counts, clock = StereoFrame(t_ns, left, right), new_counts(), _Clock()
+        self._front_end.check(frame)
         if self._last_t_ns is not None and t_ns <= self._last_t_ns:
-            raise ValueError(f"frame at {t_ns} ns is not later than the last one at {self._last_t_ns} ns")
-        counts, clock = new_counts(), _Clock()
+            return self._left_out(t_ns, counts)
         R_C1C0 = self._advance(t_ns, counts)
         clock.lap("imu")
-        seen = self._front_end.process(StereoFrame(t_ns, left, right), R_C1C0, counts)
+        seen = self._look(frame, R_C1C0, counts)
         clock.lap("front_end")
-        state, used = None, 0
+        state = None
         if self._pre is not None:
-            state, used = self._back_end.refine_frame(self._pre, seen.observations, counts)
+            state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
+            state = self._restarted(state, seen) if self._monitor.must_restart(state, len(seen.observations.ids)) else state
             clock.lap("refine")
         elif len(self._imu[0]):
             self._start(t_ns)
         if self._initialised_by and (seen.is_keyframe or self._pre is None):
             state = self._back_end.add_keyframe(seen.observations, self._pre, state, counts)
             self._front_end.drop(self._back_end.rejected_ids)
-            self._pre, used = self._back_end.preintegration(), len(seen.observations.ids)
+            self._pre = self._back_end.preintegration()
             clock.lap("back_end")
-        self._last_t_ns = t_ns
-        return FrameOutput(t_ns, state, seen.tracks, counts, self._health(state, used), seen.is_keyframe, clock.laps)
+        self._last_t_ns, self._last = t_ns, state
+        return FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe, clock.laps)
+
+    def state_dict(self) -> Table:
+        """Everything that the coming outputs depend on, as plain arrays by name: `numpy.savez` keeps them without pickle."""
+        parts = [self._front_end.state_dict(), self._back_end.state_dict()]
+        parts += [pack(part, part.prototypes(), name) for part, name in ((self._screen, "screen"), (self._monitor, "monitor"))]
+        own = {"version": np.array(STATE_VERSION), "identity": np.array(self._identity())} | pack(self, _PROTOTYPES, "odometry")
+        return dict(ChainMap(own, *parts))
+
+    def load_state_dict(self, table: Table) -> None:
+        """Go on from where `state_dict` was called, bit for bit.
+
+        Raises DataError, and stays as it was, for a state that is damaged, of another version, or of another configuration or calibration.
+        """
+        version = np.asarray(table.get("version", -1))
+        require(version.shape == () and version == STATE_VERSION, f"version {version}, this program reads {STATE_VERSION}")
+        require(str(table.get("identity")) == self._identity(), "saved with another configuration or calibration")
+        other = Odometry(self.calibration, self.config, self._logs)
+        other.__dict__.update(unpack(_PROTOTYPES, "odometry", table))
+        other._front_end.load_state_dict(table)
+        other._back_end.load_state_dict(table)
+        for part, name in ((other._screen, "screen"), (other._monitor, "monitor")):
+            part.__dict__.update(unpack(part.prototypes(), name, table))
+        self.__dict__.update(other.__dict__)
+
+    def _identity(self) -> str:
+        """Digest of calibration and configuration."""
+        with np.printoptions(floatmode="unique"):
+            return hashlib.sha256(f"{dumps(self.config)}{self.calibration!r}".encode()).hexdigest()
 
     def landmarks(self) -> Landmarks:
         """Landmarks of the window in W, as of the last keyframe."""
@@ -96,10 +134,11 @@ class Odometry:
         """Keyframes of the window and what couples them, as of the last keyframe."""
         return self._back_end.snapshot()
 
-    def _note(self, reason: str, holds: bool = True) -> None:
-        """Remember a reason for the next frame's health."""
-        if holds and reason not in self._reasons:
-            self._reasons.append(reason)
+    def _left_out(self, t_ns: int, counts: np.ndarray) -> FrameOutput:
+        """A frame that came too late: nothing is done with it."""
+        reason = "frame_duplicate" if t_ns == self._last_t_ns else "frame_out_of_order"
+        health = self._monitor.left_out(reason, self._initialised_by, self._back_end.repairs)
+        return FrameOutput(t_ns, None, self._front_end.no_tracks(), counts, health, False)
 
     def _advance(self, t_ns: int, counts: np.ndarray) -> np.ndarray:
         """Integrate the inertial samples up to t_ns; returns R_C1C0 (3, 3), the gyro's rotation of left-camera rays since the last frame."""
@@ -107,10 +146,10 @@ class Odometry:
         R_BC = self.calibration.T_BC[:3, :3]
         R = np.eye(3)
         if self._last_t_ns is not None:
-            self._check_imu(t, self._last_t_ns, t_ns)
             begin = self._last_t_ns
+            self._monitor.interval(begin, t_ns, t)
             step = preintegrated(*self._back_end.biases)
-            arguments = (t, w, a, begin, t_ns, self._back_end.gyro_var, self._back_end.accel_var)
+            arguments = (t, w, a, begin, t_ns, *self._noise(begin, t_ns))
             integrate_span(step, *arguments, new_counts())
             R = R_BC.T @ step.dR.T @ R_BC
             if self._pre is not None:
@@ -120,12 +159,30 @@ class Odometry:
         self._imu = (t[keep:], w[keep:], a[keep:])
         return orthonormalised(np.ascontiguousarray(R))
 
-    def _check_imu(self, t: np.ndarray, begin: int, end: int) -> None:
-        """Report gaps of the inertial data between two frames."""
-        inside = t[(t > begin) & (t < end)]
-        edges = np.concatenate([[begin], inside, [end]])
-        limit = round(self.config.health.imu_gap * 1e9)
-        self._note("imu_gap", bool((np.diff(edges) > limit).any()) or len(t) == 0)
+    def _noise(self, begin: int, end: int) -> tuple[float, float]:
+        """Variances of gyro and accelerometer, densities squared, between two frames; where the range ended, what lies beyond is a guess."""
+        gyro, accel = self._back_end.gyro_var, self._back_end.accel_var
+        if self._screen.saturated_ns <= begin:
+            return gyro, accel
+        seconds = (end - begin) * 1e-9
+        return gyro + GAP_GYRO**2 * seconds, accel + GAP_ACCEL**2 * seconds
+
+    def _look(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray) -> FrontEndOutput:
+        """The front end's view of a frame; a picture that cannot be of this moment is passed over."""
+        before, self._picture = self._picture, zlib.crc32(np.ascontiguousarray(frame.left))
+        if before == self._picture and self._last is not None and self._moved(frame.t_ns, R_C1C0):
+            self._monitor.note("frame_repeated")
+            return self._front_end.pass_over(frame.t_ns, R_C1C0)
+        expected = self._back_end.expected(self._pre) if self._front_end.is_holding and self._pre is not None else None
+        seen = self._front_end.process(frame, R_C1C0, counts, expected)
+        self._monitor.note(*seen.notes)
+        return seen
+
+    def _moved(self, t_ns: int, R_C1C0: np.ndarray) -> bool:
+        """Whether points a few metres away have moved by more than `health.still_motion` since the last frame."""
+        angle = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0)
+        way = np.linalg.norm(self._last.v_WB) * (t_ns - self._last.t_ns) * 1e-9 / _USUAL_DEPTH
+        return (angle + way) * self.calibration.left.fx > self.config.health.still_motion
 
     def _start(self, t_ns: int) -> None:
         t, w, a = self._imu
@@ -134,32 +191,15 @@ class Odometry:
         self._back_end.start(initial)
         self._initialised_by = initial.how
 
-    def _health(self, state: NavState | None, used: int) -> Health:
-        reasons, self._reasons = self._reasons, []
-        if state is None:
-            return Health(HealthState.INITIALISING, tuple(reasons), used)
-        if not self._back_end.solved:
-            reasons.append("solver_failed")
-        if used < self.config.health.min_tracks:
-            reasons.append("few_tracks")
-        verdict = HealthState.LOST if used == 0 else HealthState.DEGRADED if reasons else HealthState.GOOD
-        return Health(verdict, tuple(reasons), used, self._initialised_by)
+    def _restarted(self, state: NavState, seen: FrontEndOutput) -> None:
+        """Open the window anew in place; the keyframe that follows is its first."""
+        self._monitor.restarted()
+        self._back_end.restart(state if self._monitor.is_sane(state) else doubtful(state.t_ns, self._last, self.config.initial))
+        self._pre = None
 
-
-@njit
-def _find_spikes(a_B, previous, run, limit, spiky):
-    """Mark samples a_B (n, 3) that jump by more than `limit` from the last believed one, at most three in a row.
-
-    previous: (0 or 1, 3) the last believed sample; run: how many were taken for spikes just before. Returns the new run.
-    """
-    last = previous[0] if len(previous) else np.full(3, np.nan)
-    for i in range(len(a_B)):
-        jump = np.abs(a_B[i] - last).max()
-        spiky[i] = jump > limit and run < 3
-        run = run + 1 if spiky[i] else 0
-        if not spiky[i]:
-            last = a_B[i]
-    return run
+    def _health(self, t_ns: int, state: NavState | None) -> Health:
+        self._monitor.note(*(["solver_failed"] if state is not None and not self._back_end.solved else []))
+        return self._monitor.verdict(t_ns, state, self._back_end.tracked, self._back_end.innovation, self._initialised_by, self._back_end.repairs)
 
 
 class _Clock:

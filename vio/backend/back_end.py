@@ -1,18 +1,24 @@
 """Drives the window: enter a keyframe, solve, reject, marginalise; and refine the frames between keyframes."""
 
+from typing import Any
+
 import numpy as np
 
-from vio.backend import marginalization, refinement, solver, triangulation, window
+from vio.backend import guard, marginalization, refinement, solver, triangulation, window
 from vio.backend.initialization import InitialState
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
-from vio.backend.residuals import gravity
+from vio.backend.residuals import gravity, imu_residual
 from vio.backend.snapshot import Snapshot, snapshot
 from vio.backend.views import relate
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.lie import inverse, pose
+from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import Landmarks, NavState, Observations
 
+_SMALLEST_SIGMA = np.repeat([1e-3, 1e-4, 1e-2, 1e-5, 1e-3], 3)  # of a state that opens the window: m, rad, m/s, rad/s, m/s^2
+_DEGREES = 9  # of freedom of an inertial residual
+_NEAREST = 0.1  # m: nothing is looked for closer to the camera
 _MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
 
 
@@ -36,6 +42,7 @@ class BackEnd:
         self._prior: solver.Prior | None = None
         self._covariance, self._conditional = np.zeros((15, 15)), np.zeros((9, 9))  # of the newest keyframe; given its pose
         self.solved = True
+        self.tracked, self.innovation, self.repairs = 0, 0.0, 0  # see `refine_frame`
 
     @property
     def biases(self) -> tuple[np.ndarray, np.ndarray]:
@@ -59,24 +66,49 @@ class BackEnd:
         self._n = 0
         self._prior, self._in_prior = initial.prior, 1
 
+    def restart(self, state: NavState) -> None:
+        """Open the window anew at a state, known as well as its covariance says: the trajectory goes on from there."""
+        sigma = np.sqrt(np.maximum(np.diag(state.covariance), _SMALLEST_SIGMA**2))
+        S = state.covariance + np.diag(sigma**2 - np.diag(state.covariance))
+        H = self._repaired(np.linalg.inv(self._repaired(S, np.diag(sigma**2))), np.diag(sigma**-2))
+        self.start(InitialState(np.ascontiguousarray(state.T_WB[:3, :3]), state.b_g, solver.Prior(H, np.zeros(15)), ""))
+        w = self._window
+        w.p[0], w.v[0], w.ba[0] = state.T_WB[:3, 3], state.v_WB, state.b_a
+        w.p_lin[0], w.v_lin[0], w.ba_lin[0] = w.p[0], w.v[0], w.ba[0]
+        self._map_size = 0
+
     def predict(self, pre: Preintegrated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inertial prediction (R, p, v) from the newest keyframe."""
         w, i = self._window, self._n - 1
         return predict(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], gravity())
 
+    def expected(self, pre: Preintegrated) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks that the left camera should see now: ids (k,), and normalised image points (k, 2) by the inertial prediction."""
+        R, p, _ = self.predict(pre)
+        ids, points, _ = (a[: self._map_size] for a in self._map)
+        y = (points - p) @ R @ self._rig.R_cam[0].T + self._rig.t_cam[0]
+        ahead = y[:, 2] > _NEAREST
+        return ids[ahead], y[ahead, :2] / y[ahead, 2:]
+
     def refine_frame(self, pre: Preintegrated, observations: Observations, counts: np.ndarray) -> tuple[NavState, int]:
-        """State of a frame from the inertial prediction and the landmarks it sees; and how many landmarks took part."""
+        """State of a frame from the inertial prediction and the landmarks it sees; and how many landmarks took part.
+
+        `innovation` afterwards is the squared difference to the prediction, whitened by its covariance, per degree of freedom.
+        """
         w, i, config = self._window, self._n - 1, self._config
         R, p, v = self.predict(pre)
         rows = np.empty(len(observations.ids), np.int64)
         refinement.match(observations.ids, self._map[0][: self._map_size], rows)
+        information = self._repaired(refinement.frame_information(pre, w.R[i], self._conditional))
         used = refinement.refine(
-            pre, refinement.frame_information(pre, w.R[i], self._conditional), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
+            pre, information, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
             self._rig.scale[0], observations.xy_left, rows, self._map[1], config.huber, config.frame_iterations, counts,
         )
-        if not (np.isfinite(R).all() and np.isfinite(p).all() and np.isfinite(v).all()):
-            return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance), 0
-        covariance = refinement.propagated(pre, w.R[i], self._covariance, *self._walk_var)
+        if not guard.is_finite(R, p, v):
+            self.repairs, used, (R, p, v) = self.repairs + 1, 0, self.predict(pre)
+        difference = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v)
+        self.innovation, self.tracked = float(difference @ information @ difference) / _DEGREES, used
+        covariance = self._repaired(refinement.propagated(pre, w.R[i], self._covariance, *self._walk_var), self._covariance)
         return self._state(observations.t_ns, R, p, v, covariance), used
 
     def add_keyframe(self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray) -> NavState:
@@ -96,7 +128,8 @@ class BackEnd:
         k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()
         self._map_size = window.world_points(w, self._rig, *self._map)
-        self._covariance = self._solver.newest_covariance(*problem, config.huber, counts)
+        self.tracked = int((w.ready & w.seen[:, n - 1, 0]).sum())
+        self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.huber, counts), state)
         self._conditional = self._given_pose()
         out = self._state(observations.t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
         if n > config.window:
@@ -112,6 +145,27 @@ class BackEnd:
         """The window as it stands, for whoever watches."""
         return snapshot(self._window, self._n)
 
+    def _prototypes(self) -> dict[str, Any]:
+        """What the next keyframe depends on; scratch memory is written before it is read."""
+        k = 15 + 6 * max(self._in_prior - 1, 0)
+        numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True}
+        prior = Maybe(solver.Prior(np.zeros((k, k)), np.zeros(k)))
+        return {**numbers, "_window": self._window, "_factors": self._factors, "_map": self._map, "_prior": prior, "_covariance": np.zeros((15, 15)), "_conditional": np.zeros((9, 9))}
+
+    def state_dict(self) -> Table:
+        """Everything that the next keyframe depends on, as plain arrays."""
+        return pack(self, self._prototypes(), "back_end")
+
+    def load_state_dict(self, table: Table) -> None:
+        """Take over what `state_dict` gave. Raises DataError for anything else."""
+        n, m, size = (unpack({name: 0}, "back_end", table)[name] for name in ("_n", "_in_prior", "_map_size"))
+        require(0 <= n <= self._config.window and 0 <= m <= max(n, 1) and 0 <= size <= self._config.max_landmarks, "its window has an impossible size")
+        self._in_prior = m
+        found = unpack(self._prototypes(), "back_end", table)
+        w = found["_window"]
+        require(bool((w.ids >= -1).all() and ((w.host >= 0) & (w.host < max(n, 1)) | (w.ids < 0)).all()), "a landmark has an impossible host")
+        self.__dict__.update(found)
+
     def _append(self, pre: Preintegrated, state: NavState) -> None:
         w, f, n = self._window, self._factors, self._n
         w.R[n], w.p[n], w.v[n] = state.T_WB[:3, :3], state.T_WB[:3, 3], state.v_WB
@@ -119,7 +173,7 @@ class BackEnd:
         w.frozen[n] = False
         for target, source in zip(f[:7], pre, strict=True):
             target[n - 1] = source
-        f.information[n - 1] = refinement.inverse9(pre.covariance)
+        f.information[n - 1] = self._repaired(refinement.inverse9(pre.covariance))
         f.walk[n - 1] = 1.0 / (self._walk_var * max(pre.dt[0], 1e-3))
 
     def _triangulate(self) -> None:
@@ -130,13 +184,28 @@ class BackEnd:
 
     def _marginalise(self, counts: np.ndarray) -> None:
         n = self._n
-        self._prior = marginalization.marginalise(
+        prior = marginalization.marginalise(
             self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._solver.scratch, counts
         )
+        self._prior = solver.Prior(self._repaired(prior.H), prior.b if guard.is_finite(prior.b) else np.zeros_like(prior.b))
         window.drop_oldest(self._window, n)
         for a in self._factors:
             a[: n - 2] = a[1 : n - 1].copy()
         self._n = self._in_prior = n - 1
+
+    def _trusted(self, covariance: np.ndarray, predicted: NavState | None) -> np.ndarray:
+        """The newest keyframe's covariance, or where the system gave none, that of its inertial prediction."""
+        fallback = predicted.covariance if predicted is not None else np.diag(_SMALLEST_SIGMA**2)
+        if covariance.any():
+            return self._repaired(covariance, fallback)
+        self.repairs += 1
+        return fallback
+
+    def _repaired(self, H: np.ndarray, fallback: np.ndarray | None = None) -> np.ndarray:
+        """`guard.positive`, counted."""
+        H, changed = guard.positive(H, fallback)
+        self.repairs += changed
+        return H
 
     def _given_pose(self) -> np.ndarray:
         """Covariance (9, 9) of the newest keyframe's velocity and biases, its pose being known."""

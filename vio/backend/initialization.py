@@ -7,6 +7,7 @@ import numpy as np
 from vio.backend.solver import Prior
 from vio.config import InitialConfig
 from vio.lie import so3_exp
+from vio.types import NavState
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,11 @@ def _prior(R_WB: np.ndarray, still: bool, config: InitialConfig) -> Prior:
     for at, sigma in ((6, velocity), (9, gyro), (12, config.accel_bias_sigma)):
         H[at : at + 3, at : at + 3] = np.eye(3) / sigma**2
     return Prior(H, np.zeros(15))
+
+
+def doubtful(t_ns: int, last: NavState, config: InitialConfig) -> NavState:
+    """The pose of `last` at t_ns, standing still without biases, as uncertain as the first state of a moving rig; position and yaw are kept."""
+    sigma = [1e-3, config.tilt_sigma_moving, config.velocity_sigma_moving, config.gyro_bias_sigma, config.accel_bias_sigma]
+    variance = np.repeat(np.square(sigma), 3)
+    still = np.zeros(3)
+    return NavState(t_ns, last.T_WB, still, still, still, np.diag(variance))

@@ -1,6 +1,7 @@
 """Drives the integer kernels frame by frame: track, reject, choose keyframes, detect, match. Raw integers become float here only."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +10,14 @@ from vio.camera import CameraModel
 from vio.config import Config
 from vio.events import Event
 from vio.frontend import klt, outliers, pyramid, rays, stereo, store
+from vio.frontend.exposure import equalised
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.lie import orthonormalised
 from vio.precision import Logs
+from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackStatus
 
+Expected = tuple[np.ndarray, np.ndarray]  # ids (n,) int64, xy (n, 2): normalised image points
 _CROWD = 30  # features from which on their loss all at once is told from a few bad ones
 
 
@@ -90,27 +94,86 @@ class FrontEnd:
         self._live, self._gated = _no_features(), _no_features()
         self._next_id = self._frames = self._key_count = 0
         self._key_t_ns: int | None = None
-        self._R_CK = np.eye(3)  # ray of the last keyframe into the current frame
+        self._R_CK, self._R_CP = np.eye(3), np.eye(3)  # ray of the last keyframe, and of the previous picture, into the current frame
+        self._held, self._kept_ns = 0, 0  # blind frames since the previous picture was kept, and its stamp
 
     def _allocate(self, camera: CameraModel) -> tuple[np.ndarray, ...]:
         return pyramid.allocate(camera.height, camera.width, self._config.frontend.pyramid_levels)
 
-    def process(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray) -> FrontEndOutput:
+    @property
+    def is_holding(self) -> bool:
+        """Whether features wait for a picture in which they can be found again; then `process` likes to know where to look."""
+        return self._held > 0
+
+    def process(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray, expected: Expected | None = None) -> FrontEndOutput:
         """Follow the features into a frame and, at a keyframe, top them up and match them in the right picture.
 
         R_C1C0: (3, 3), the rotation that maps rays of the previous left frame into this one (from the gyro). counts: int64 by `Event`.
+        expected: (ids (n,), xy (n, 2)), rays on which to look for features after blind frames.
         Raises ValueError for pictures that are not uint8 of the calibrated size. Returned arrays are never written again.
         """
-        self._check(frame)
+        self.check(frame)
         pyramid.build(frame.left, self._current, self._pyramid, counts)
-        lost = self._track(R_C1C0, counts)
+        self._R_CK, self._R_CP = (orthonormalised(np.ascontiguousarray(R_C1C0 @ R, np.float64)) for R in (self._R_CK, self._R_CP))
+        previous, current, jumped = equalised(self._previous, self._current, self._config.frontend.exposure_jump)
+        before = replace(self._live)
+        lost = self._track(previous, current, expected, counts)
+        self._frames += 1
+        if self._sees_nothing(before, counts):
+            return self._hold(frame.t_ns, before)
         is_keyframe = self._is_keyframe(frame.t_ns, counts)
         if is_keyframe:
             self._make_keyframe(frame, counts)
-        self._keep(counts)
-        self._frames += 1
+        self._keep(frame.t_ns, counts)
         touched, self._gated = self._live.join(lost).join(self._gated), _no_features()
-        return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns), is_keyframe)
+        return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
+
+    def pass_over(self, t_ns: int, R_C1C0: np.ndarray) -> FrontEndOutput:
+        """A frame whose picture is not to be looked at; arguments as of `process`. Features wait for the next one."""
+        self._R_CK, self._R_CP = (orthonormalised(np.ascontiguousarray(R_C1C0 @ R, np.float64)) for R in (self._R_CK, self._R_CP))
+        return self._hold(t_ns, self._live)
+
+    def no_tracks(self) -> Tracks:
+        """An empty record, for a frame that is left out."""
+        return _no_features().tracks()
+
+    def _prototypes(self) -> dict[str, Any]:
+        """What the next frame depends on; the other buffers are written before they are read."""
+        numbers = dict.fromkeys(("_next_id", "_frames", "_key_count", "_held", "_kept_ns"), 0)
+        features = dict.fromkeys(("_live", "_gated"), _no_features())
+        return {"_previous": self._previous, **features, **numbers, "_key_t_ns": Maybe(0), "_R_CK": np.eye(3), "_R_CP": np.eye(3)}
+
+    def state_dict(self) -> Table:
+        """Everything that the next frame depends on, as plain arrays."""
+        return pack(self, self._prototypes(), "front_end")
+
+    def load_state_dict(self, table: Table) -> None:
+        """Take over what `state_dict` gave. Raises DataError for anything else."""
+        found = unpack(self._prototypes(), "front_end", table)
+        size = self._config.precision.position.to_raw(np.array([self._calibration.left.width, self._calibration.left.height]))
+        for name in ("_live", "_gated"):
+            uv = found[name].uv
+            require(bool(((uv >= 0) & (uv < size)).all()), f"features of front_end.{name} are outside of the picture")
+        require(len(found["_live"].ids) <= self._config.frontend.max_features, "front_end._live has too many features")
+        self.__dict__.update(found)
+
+    def _hold(self, t_ns: int, before: _Features) -> FrontEndOutput:
+        """A blind frame: keep the features and the picture they come from, for a while."""
+        self._held += 1
+        waits = t_ns - self._kept_ns <= round(self._config.frontend.hold_time * 1e9)
+        self._live = before if waits else _no_features()
+        gated, self._gated = self._gated, _no_features()
+        is_keyframe = not waits and t_ns - self._key_t_ns >= round(self._config.frontend.keyframe_max_interval * 1e9)
+        if is_keyframe:
+            self._key_t_ns, self._key_count = t_ns, 0
+        return FrontEndOutput(gated.tracks(), self._observe(t_ns, _no_features()), is_keyframe, ("picture_blind",))
+
+    def _sees_nothing(self, before: _Features, counts: np.ndarray) -> bool:
+        """Whether a crowd of features went all at once and the picture has no other corners either; or still has none."""
+        if len(self._live.ids) > 0 or (len(before.ids) < _CROWD and not self._held):
+            return False
+        none = np.zeros((0, 2), np.int32)
+        return len(detect_corners(self._current[0], none, self._corner, self._workspace, counts)) < _CROWD
 
     def drop(self, ids: np.ndarray) -> None:
         """Forget the features with these ids (int64); the next `Tracks` lists them once more as GATED."""
@@ -120,7 +183,7 @@ class FrontEnd:
         gone.has_right[:] = False
         self._gated, self._live = self._gated.join(gone), self._live.take(~rejected)
 
-    def _check(self, frame: StereoFrame) -> None:
+    def check(self, frame: StereoFrame) -> None:
         """Raise ValueError unless the pictures are what the calibration says."""
         pictures = [("left", frame.left, self._calibration.left)]
         if self._rig is not None and frame.right is not None:
@@ -131,31 +194,43 @@ class FrontEnd:
                 found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
                 raise ValueError(f"frame at {frame.t_ns} ns: the {side} picture is {found}; the calibration says uint8 {shape}")
 
-    def _track(self, R_C1C0: np.ndarray, counts: np.ndarray) -> _Features:
-        """Move the live features into the current picture; return those lost on the way, at their last good place."""
+    def _track(
+        self, previous: tuple[np.ndarray, ...], current: tuple[np.ndarray, ...], expected: Expected | None, counts: np.ndarray
+    ) -> _Features:
+        """Move the live features from one pyramid into the other; return those lost on the way, at their last good place."""
         live = self._live
         live.has_right = np.zeros(len(live.ids), np.bool_)
-        self._R_CK = orthonormalised(np.ascontiguousarray(R_C1C0 @ self._R_CK, np.float64))
         guess, rotated, uv = np.empty_like(live.uv), np.empty_like(live.rays), np.empty_like(live.uv)
         residual, arrived = np.empty(len(uv), np.int32), np.empty_like(live.rays)
-        rays.rotate(live.rays, self._rotation(R_C1C0), self._lens.fmt, rotated)
-        rays.project(rotated + live.flow, self._lens.radial, self._lens.fmt, guess)
+        rays.rotate(live.rays, self._rotation(self._R_CP), self._lens.fmt, rotated)
+        rays.project(self._search_from(rotated, expected), self._lens.radial, self._lens.fmt, guess)
         counts[Event.RAY_ROTATION] += len(uv)
         counts[Event.RAY_PROJECTION] += len(uv)
         status = live.status = np.empty(len(uv), np.uint8)
         top = self._config.frontend.pyramid_levels - 1
-        klt.track(self._previous, self._current, live.uv, guess, top, self._klt_stored, uv, status, residual, counts)
+        klt.track(previous, current, live.uv, guess, top, self._klt_stored, uv, status, residual, counts)
         rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
         rays.reject_out_of_view(arrived, self._lens.fmt, status)
         self._reject(rotated, arrived, status, counts)
         survives = status == TrackStatus.TRACKED
         lost = live.take(~survives)
-        live.flow, live.uv, live.rays, live.age = arrived - rotated, uv, arrived, live.age + np.int32(1)
+        flow = (arrived - rotated) // np.int32(self._held + 1) if self._held else arrived - rotated
+        live.flow, live.uv, live.rays, live.age = flow, uv, arrived, live.age + np.int32(1)
         self._live = live.take(survives)
         return lost
 
-    def _keep(self, counts: np.ndarray) -> None:
+    def _search_from(self, rotated: np.ndarray, expected: Expected | None) -> np.ndarray:
+        """Rays (n, 2) where the search begins: turned with the rig and moved on as before; after blind frames where they are expected."""
+        start = rotated + self._live.flow * np.int32(self._held + 1)
+        if expected is not None:
+            ids, xy = expected
+            _, here, there = np.intersect1d(self._live.ids, ids, return_indices=True)
+            start[here] = self._config.precision.ray.to_raw(xy[there])
+        return start
+
+    def _keep(self, t_ns: int, counts: np.ndarray) -> None:
         """Put the current pyramid into the frame store: as it is, or coded."""
+        self._held, self._kept_ns, self._R_CP = 0, t_ns, np.eye(3)
         if self._store is None:
             self._current, self._previous = self._previous, self._current
         else:
@@ -170,7 +245,8 @@ class FrontEnd:
         inlier = np.empty(len(tracked), np.bool_)
         outliers.reject_by_direction(rotated[tracked], arrived[tracked], self._frames, self._outlier, inlier, counts)
         status[tracked[~inlier]] = TrackStatus.OUTLIER
-        if len(status) >= _CROWD and len(tracked) < self._config.frontend.min_survivors * len(status):
+        least = self._config.frontend.hold_survivors if self._held else self._config.frontend.min_survivors
+        if len(status) >= _CROWD and len(tracked) < least * len(status):
             status[tracked] = TrackStatus.OUTLIER  # the picture went dark or was swapped: what still "tracks" is chance
 
     def _is_keyframe(self, t_ns: int, counts: np.ndarray) -> bool:
@@ -223,9 +299,9 @@ class FrontEnd:
         live.has_right[known[~inlier]] = False
         live.key_depth = depth
 
-    def _observe(self, t_ns: int) -> Observations:
-        """Live features as float rays, through the exact lens model: the one place where raw integers become float."""
-        live, position = self._live, self._config.precision.position
+    def _observe(self, t_ns: int, live: _Features) -> Observations:
+        """Features as float rays, through the exact lens model: the one place where raw integers become float."""
+        position = self._config.precision.position
         xy_left = self._calibration.left.unproject(position.to_float(live.uv))
         xy_right = np.zeros_like(xy_left)
         if live.has_right.any():

@@ -1,0 +1,199 @@
+"""Health of an odometry: which inertial samples are believed, and the verdict on every frame.
+
+| reason | cause | threshold in `HealthConfig` |
+|---|---|---|
+| `imu_bad_sample` | a sample that is no number or beyond the sensor's range: dropped | `max_gyro`, `max_accel` |
+| `imu_out_of_order` | a sample not later than the one before: dropped | |
+| `imu_spike` | a sample that jumps: dropped, up to three in a row | `max_gyro_jump`, `max_accel_jump` |
+| `imu_saturated` | three equal samples at the largest value so far: trusted less | `saturated_gyro`, `saturated_accel` |
+| `imu_gap` | samples further apart than this between two frames | `imu_gap` |
+| `frame_gap` | frames further apart than so many usual intervals | `frame_gap` |
+| `frame_out_of_order`, `frame_duplicate` | a stamp that is not later than the last frame's: the frame is left out | |
+| `frame_repeated` | the very picture of the frame before although the rig moved: it is not looked at | `still_motion` |
+| `picture_blind` | nothing in the picture to hold on to: features wait for the next one | |
+| `exposure_jump` | brightness changed between two frames: taken out before tracking | |
+| `few_tracks` | fewer landmarks than this took part | `min_tracks` |
+| `innovation` | the frame contradicts the inertial prediction beyond its covariance | `max_innovation` |
+| `uncertain` | deviation of the velocity above this | `max_velocity_sigma` |
+| `solver_failed` | no step of the optimiser could be solved | |
+| `repaired` | a number that made no sense was replaced | |
+| `restarted` | the window was opened anew where the state was | `restart_after`, `max_speed`, `max_gyro_bias`, `max_accel_bias` |
+
+States: *initialising* until `min_tracks` landmarks take part and the velocity is known to `max_velocity_sigma`; *lost* while fewer than
+`lost_tracks` take part, the state being propagated from the IMU with growing covariance; *recovering* after that until `recover_frames`
+frames in a row have `min_tracks`; *degraded* with any reason; else *good*.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from vio.config import HealthConfig
+from vio.saved import Maybe
+from vio.types import Health, HealthState, NavState
+
+Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B (n, 3), a_B (n, 3)
+_SPIKES_IN_A_ROW = 3
+_USUAL = 15  # frames whose median interval is the usual one
+
+
+class ImuScreen:
+    """Decides which inertial samples are believed. Its state is the last believed samples and the largest values so far."""
+
+    def __init__(self, limits: HealthConfig) -> None:
+        """Believe nothing yet."""
+        self._limits = limits
+        self._jump = np.repeat([limits.max_gyro_jump, limits.max_accel_jump], 3)
+        self._floor = np.repeat([limits.saturated_gyro, limits.saturated_accel], 3)
+        self.newest_ns = np.iinfo(np.int64).min
+        self.last = np.zeros((0, 6))  # up to two believed samples (w_B, a_B)
+        self.top = np.zeros(6)  # largest magnitudes so far
+        self.spikes = 0  # samples in a row taken for spikes
+        self.saturated_ns = np.iinfo(np.int64).min  # the newest sample at the end of the range
+
+    def screen(self, t_ns: np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> tuple[Samples, list[str]]:
+        """The samples to be believed out of t_ns (n,), w_B, a_B (n, 3), and the reasons why others are not."""
+        y = np.hstack([w_B, a_B])
+        with np.errstate(invalid="ignore"):
+            limit = np.repeat([self._limits.max_gyro, self._limits.max_accel], 3)
+            sane = (np.abs(y) <= limit).all(axis=1)  # false for NaN
+        t, y = t_ns[sane], y[sane]
+        ordered = t > np.maximum.accumulate(np.concatenate([[self.newest_ns], t]))[:-1]
+        t, y = t[ordered], y[ordered]
+        calm = self._calm(y)
+        t, y = t[calm], y[calm]
+        saturated = self._saturated(t, y)
+        if len(t):
+            self.newest_ns = int(t[-1])
+            self.last = np.concatenate([self.last, y])[-2:]
+        found = {"imu_bad_sample": not sane.all(), "imu_out_of_order": not ordered.all(), "imu_spike": not calm.all(), "imu_saturated": saturated}
+        return (t, y[:, :3], y[:, 3:]), [reason for reason, holds in found.items() if holds]
+
+    def _calm(self, y: np.ndarray) -> np.ndarray:
+        """Mask (n,) of the samples that do not jump from the last believed one; a jump that lasts longer than three is believed."""
+        steps = np.abs(np.diff(np.concatenate([self.last[-1:], y]), axis=0))
+        calm = np.ones(len(y), bool)
+        if not (steps > self._jump).any():
+            self.spikes = 0 if len(y) else self.spikes
+            return calm
+        last = self.last[-1] if len(self.last) else y[0]
+        for i, sample in enumerate(y):
+            calm[i] = self.spikes >= _SPIKES_IN_A_ROW or bool((np.abs(sample - last) <= self._jump).all())
+            self.spikes = 0 if calm[i] else self.spikes + 1
+            last = sample if calm[i] else last
+        return calm
+
+    def _saturated(self, t: np.ndarray, y: np.ndarray) -> bool:
+        """Whether an axis gave the same value three times in a row, and none larger before: the end of its range."""
+        rows = np.concatenate([self.last, y])
+        tops = np.maximum.accumulate(np.concatenate([self.top[None], np.abs(rows)]))[1:]
+        self.top = tops[-1] if len(tops) else self.top
+        if len(rows) < 3:
+            return False
+        equal = (rows[2:] == rows[1:-1]) & (rows[1:-1] == rows[:-2])
+        hit = (equal & (np.abs(rows[2:]) >= np.maximum(tops[2:], self._floor))).any(axis=1)
+        if hit.any():
+            self.saturated_ns = int(t[len(t) - len(hit) + np.flatnonzero(hit)[-1]])
+        return bool(hit.any())
+
+
+    def prototypes(self) -> dict[str, Any]:
+        """What `vio.saved` is to keep."""
+        return {"newest_ns": 0, "last": np.zeros((0, 6)), "top": np.zeros(6), "spikes": 0, "saturated_ns": 0}
+
+
+class HealthMonitor:
+    """Collects the reasons of a frame and gives the verdict on it."""
+
+    def __init__(self, limits: HealthConfig) -> None:
+        """Nothing seen yet."""
+        self._limits = limits
+        self._reasons = ""  # words
+        self._intervals = np.zeros(0, np.int64)  # ns between the last frames
+        self._seen_ns: int | None = None  # the last frame in which enough landmarks took part
+        self._settled = False  # whether the first state has become certain
+        self._calm_frames = 0  # in a row since vision was lost
+        self._lost = False  # between the loss of vision and full recovery
+        self._repairs = 0
+        self.restarts = 0
+
+    def note(self, *reasons: str) -> None:
+        """Remember reasons for the verdict on the next frame."""
+        self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
+
+    def interval(self, begin_ns: int, end_ns: int, imu_t_ns: np.ndarray) -> None:
+        """Look at the time between two frames and at the inertial stamps (n,) around it."""
+        step = end_ns - begin_ns
+        usual = np.sort(self._intervals)[len(self._intervals) // 2] if len(self._intervals) else step
+        if step > self._limits.frame_gap * usual:
+            self.note("frame_gap")
+        self._intervals = np.append(self._intervals, step)[-_USUAL:]
+        inside = imu_t_ns[(imu_t_ns > begin_ns) & (imu_t_ns < end_ns)]
+        edges = np.concatenate([[begin_ns], inside, [end_ns]])
+        if len(imu_t_ns) == 0 or (np.diff(edges) > round(self._limits.imu_gap * 1e9)).any():
+            self.note("imu_gap")
+
+    def left_out(self, reason: str, initialised_by: str, repairs: int) -> Health:
+        """Verdict on a frame that was not processed; reasons noted before stay for the next one."""
+        state = HealthState.DEGRADED if self._settled else HealthState.INITIALISING
+        return Health(state, (reason,), 0, initialised_by, 0.0, repairs, self.restarts)
+
+    def must_restart(self, state: NavState, features: int) -> bool:
+        """Whether the window is to be opened anew: the state makes no sense, or features are back after a long time without."""
+        return not self.is_sane(state) or features >= self._limits.min_tracks and self._blind(state.t_ns) > self._limits.restart_after
+
+    def is_sane(self, state: NavState) -> bool:
+        """Whether a state is finite, and its speed and biases those of something that flies."""
+        limits = self._limits
+        if not all(np.isfinite(a).all() for a in (state.T_WB, state.v_WB, state.b_g, state.b_a)):
+            return False
+        slow = np.linalg.norm(state.v_WB) <= limits.max_speed
+        return bool(slow and np.abs(state.b_g).max() <= limits.max_gyro_bias and np.abs(state.b_a).max() <= limits.max_accel_bias)
+
+    def restarted(self) -> None:
+        """Count a restart."""
+        self.restarts += 1
+        self.note("restarted")
+
+    def _blind(self, t_ns: int) -> float:
+        """Seconds since enough landmarks took part; 0 before they ever did."""
+        return 0.0 if self._seen_ns is None else (t_ns - self._seen_ns) * 1e-9
+
+    def verdict(self, t_ns: int, state: NavState | None, tracked: int, innovation: float, initialised_by: str, repairs: int) -> Health:
+        """Verdict on a frame with `tracked` landmarks and a normalised innovation; forgets the reasons."""
+        limits = self._limits
+        if tracked >= limits.lost_tracks:
+            self._seen_ns = t_ns
+        sigma = np.inf if state is None else float(np.sqrt(max(np.trace(state.covariance[6:9, 6:9]), 0.0)))
+        calm = tracked >= limits.min_tracks and sigma <= limits.max_velocity_sigma
+        self._settled = self._settled or calm
+        is_lost = self._settled and tracked < limits.lost_tracks
+        self._lost = self._lost or is_lost
+        self._calm_frames = self._calm_frames + 1 if calm else 0
+        if self._lost and not is_lost and self._calm_frames >= limits.recover_frames:
+            self._lost = False
+        found = {
+            "few_tracks": state is not None and tracked < limits.min_tracks,
+            "innovation": innovation > limits.max_innovation,
+            "repaired": repairs > self._repairs,
+            "uncertain": self._settled and sigma > limits.max_velocity_sigma,
+        }
+        self.note(*(reason for reason, holds in found.items() if holds))
+        self._repairs = repairs
+        reasons, self._reasons = tuple(self._reasons.split()), ""
+        return Health(self._state(is_lost, bool(reasons)), reasons, tracked, initialised_by, self._blind(t_ns), repairs, self.restarts)
+
+    def _state(self, is_lost: bool, is_degraded: bool) -> HealthState:
+        """The state that the frame's figures amount to."""
+        if not self._settled:
+            return HealthState.INITIALISING
+        if is_lost:
+            return HealthState.LOST
+        if self._lost:
+            return HealthState.RECOVERING
+        return HealthState.DEGRADED if is_degraded else HealthState.GOOD
+
+    def prototypes(self) -> dict[str, Any]:
+        """What `vio.saved` is to keep."""
+        flags = {"_settled": False, "_lost": False}
+        return {"_reasons": "", "_intervals": np.zeros(0, np.int64), "_seen_ns": Maybe(0), "_calm_frames": 0, "_repairs": 0, "restarts": 0, **flags}
