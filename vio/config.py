@@ -47,6 +47,7 @@ class FrontEndConfig:
     ransac_threshold: float = 1.5  # px
     ransac_min_share: float = 0.5  # below this share of inliers the hypothesis is distrusted and nothing is rejected
     min_survivors: float = 0.1  # share of the features that must be found again, or the frame counts as blind
+    min_texture: float = 0.5  # grey levels between neighbours in the smallest level of the pyramid; below it the picture shows nothing
     hold_time: float = 1.0  # s for which features wait in the dark for a picture in which they are found again
     hold_survivors: float = 0.3  # share of them that must be found then; fewer are taken for chance
     exposure_jump: float = 1.25  # ratio of brightness between two frames from which on it is taken out before tracking
@@ -106,7 +107,7 @@ class HealthConfig:
     saturated_gyro: float = 1.0  # rad/s; a run of equal samples below this is rest, not the end of the range
     saturated_accel: float = 12.0  # m/s^2
     still_motion: float = 1.0  # px of predicted motion between two frames above which equal pictures cannot be
-    max_innovation: float = 4.0  # squared innovation over its degrees of freedom
+    max_innovation: float = 64.0  # squared innovation over its degrees of freedom; recorded IMUs reach 50, their noise being no white one
     max_velocity_sigma: float = 0.3  # m/s, of the three components together
     restart_after: float = 10.0  # s without vision after which the window is opened anew
     max_speed: float = 100.0  # m/s; beyond this and the next two the state makes no sense and the window is opened anew

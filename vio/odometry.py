@@ -171,7 +171,7 @@ class Odometry:
         """The front end's view of a frame; a picture that cannot be of this moment is passed over."""
         before, self._picture = self._picture, zlib.crc32(np.ascontiguousarray(frame.left))
         if before == self._picture and self._last is not None and self._moved(frame.t_ns, R_C1C0):
-            self._monitor.note("frame_repeated")
+            self._monitor.note("frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind")
             return self._front_end.pass_over(frame.t_ns, R_C1C0)
         expected = self._back_end.expected(self._pre) if self._front_end.is_holding and self._pre is not None else None
         seen = self._front_end.process(frame, R_C1C0, counts, expected)

@@ -1,6 +1,6 @@
-"""Jumps of the exposure between two frames, taken out before tracking: the darker picture is brightened as the camera would have.
+"""The picture as a whole: whether it shows anything, and jumps of its exposure, which are taken out before tracking.
 
-Patches are compared without their mean, so slow changes of brightness need nothing; a gain changes the gradients as well.
+The darker one of two pictures is brightened as the camera would have. Patches are compared without their mean, so slow changes of brightness need nothing; a gain changes the gradients as well.
 All in integers: gains count 64ths, and grey levels saturate at 255 as the sensor does.
 """
 
@@ -30,6 +30,12 @@ def brighten(levels: tuple[np.ndarray, ...], gain: int) -> tuple[np.ndarray, ...
     """Copies of a pyramid's levels, brightened."""
     table = _brightened(gain).astype(np.uint8)
     return tuple(table[level] for level in levels)
+
+
+def texture(image: np.ndarray) -> float:
+    """Mean difference of neighbouring pixels along rows and columns of a picture uint8, grey levels: next to nothing in the dark."""
+    rows = image.astype(np.int16)
+    return float(np.abs(np.diff(rows, axis=0)).mean() + np.abs(np.diff(rows, axis=1)).mean())
 
 
 def equalised(

@@ -10,8 +10,8 @@ from vio.camera import CameraModel
 from vio.config import Config
 from vio.events import Event
 from vio.frontend import klt, outliers, pyramid, rays, stereo, store
-from vio.frontend.exposure import equalised
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
+from vio.frontend.exposure import equalised, texture
 from vio.lie import orthonormalised
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
@@ -115,16 +115,19 @@ class FrontEnd:
         self.check(frame)
         pyramid.build(frame.left, self._current, self._pyramid, counts)
         self._R_CK, self._R_CP = (orthonormalised(np.ascontiguousarray(R_C1C0 @ R, np.float64)) for R in (self._R_CK, self._R_CP))
-        previous, current, jumped = equalised(self._previous, self._current, self._config.frontend.exposure_jump)
+        if (len(self._live.ids) or self._held) and texture(self._current[-1]) < self._config.frontend.min_texture:
+            return self._hold(frame.t_ns, self._live)
+        jump = self._config.frontend.exposure_jump if len(self._live.ids) else np.inf
+        previous, current, jumped = equalised(self._previous, self._current, jump)
         before = replace(self._live)
         lost = self._track(previous, current, expected, counts)
-        self._frames += 1
         if self._sees_nothing(before, counts):
             return self._hold(frame.t_ns, before)
         is_keyframe = self._is_keyframe(frame.t_ns, counts)
         if is_keyframe:
             self._make_keyframe(frame, counts)
         self._keep(frame.t_ns, counts)
+        self._frames += 1
         touched, self._gated = self._live.join(lost).join(self._gated), _no_features()
         return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
 
@@ -159,6 +162,7 @@ class FrontEnd:
 
     def _hold(self, t_ns: int, before: _Features) -> FrontEndOutput:
         """A blind frame: keep the features and the picture they come from, for a while."""
+        self._frames += 1
         self._held += 1
         waits = t_ns - self._kept_ns <= round(self._config.frontend.hold_time * 1e9)
         self._live = before if waits else _no_features()
