@@ -6,6 +6,7 @@ from typing import Any
 from hwmodel.area import area, kilogates_by_module
 from hwmodel.chip import Chip
 from hwmodel.counts import Counts, high_water
+from hwmodel.drones import Drone, budget, sensors_mW
 from hwmodel.energy import KINDS, Report, frame_work
 from hwmodel.memory import memory_map, savings_table
 from hwmodel.published import Comparison, platforms
@@ -118,3 +119,23 @@ def validation_table(comparisons: list[Comparison], chip: Chip) -> Table:
     lines = [(c.what, c.published, c.model, c.unit, c.kind, f"{100 * c.error:+.1f} %") for c in comparisons]
     calibrated = ", ".join(f"{name} = {getattr(chip, name):g} ({why})" for name, (tag, why) in chip.notes.items() if tag == "calibrated")
     return Table("validation", ("figure", "published", "model", "unit", "how", "error"), lines, f"calibrated: {calibrated}")
+
+
+def budget_table(drone: Drone, power: Band, fps: float) -> Table:
+    """A drone's account with a chip of that power in mW on board."""
+    b, (camera, imu) = budget(drone, power), sensors_mW()
+
+    def row(label: str, band: Band, unit: str) -> tuple[Any, ...]:
+        return (label, band.nominal, band.low, band.high, unit)
+
+    lines = [
+        row("perception chip", power, f"mW at {fps:g} fps"), ("hover power", drone.hover_W * 1e3, "", "", "mW"),
+        row("share of hover power", b.hover_share.times(100), "%"), row("share of the total", b.total_share.times(100), "%"),
+        ("two cameras and IMU", 2 * camera + imu, "", "", "mW, HM01B0 and BMI160"),
+        row("room left for them", b.room_mW, f"mW of {drone.perception_mW:g} mW, after all three"),
+    ]
+    if b.flight_min:
+        lines += [("flight", b.flight_min, "", "", "min on hover power alone"), row("flight lost", b.lost_min, "min"), row("energy", b.energy_J, "J a flight")]
+    else:
+        lines += [("flight", "", "", "", "no battery on board"), row("energy", b.energy_J, "J a minute")]
+    return Table(f"budget of {drone.name}", ("quantity", "nominal", "low", "high", "unit"), lines, drone.source)

@@ -14,6 +14,7 @@ from vio.commands.fetch import fetch
 from vio.commands.list import list_sequences
 from vio.commands.precision import precision
 from vio.commands.render import render
+from vio.commands.report import report
 from vio.commands.run import run
 from vio.commands.sweep import sweep
 from vio.commands.vectors import vectors
@@ -42,7 +43,7 @@ def _main(
     pass
 
 
-for _command in (run, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision, vectors):
+for _command in (run, report, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision, vectors):
     app.command()(_command)
 app.command("list")(list_sequences)
 

@@ -8,10 +8,8 @@ import typer
 from vio.commands.common import guarded
 
 if TYPE_CHECKING:
-    from hwmodel.drones import Drone
     from hwmodel.fit import Verdict
     from hwmodel.summary import Table
-    from hwmodel.tables import Band
 
 NO = 1  # exit code of a design that does not fit
 
@@ -42,6 +40,7 @@ def budget(
     from hwmodel.drones import load_drone
     from hwmodel.energy import evaluate
     from hwmodel.fit import verdict
+    from hwmodel.summary import budget_table
     from vio.commands import tables as form
     from vio.commands.chip import make_design, operating
     from vio.errors import ConfigError
@@ -54,7 +53,7 @@ def budget(
     if asked.counts is None:
         raise ConfigError("budget needs counts: give a run's folder or a profile with typical counts")
     report = evaluate(asked.config, asked.counts, operating(asked)[1], asked.chip, fps)
-    result = [_table(carrier, report.power_mW, fps)]
+    result = [budget_table(carrier, report.power_mW, fps)]
     answer = verdict(asked.config, asked.counts, asked.technology, asked.chip, fps, max_mw, max_kb) if max_mw or max_kb else None
     if json:
         typer.echo(form.as_json(result + ([_verdict_table(answer)] if answer else [])))
@@ -63,30 +62,6 @@ def budget(
         typer.echo(f"  {report.source}\n" + ("\n" + "\n".join(answer.lines()) if answer else ""))
     if answer and not answer.fits:
         raise typer.Exit(NO)
-
-
-def _table(drone: "Drone", power: "Band", fps: float) -> "Table":
-    """The drone's account."""
-    from hwmodel.drones import budget as account
-    from hwmodel.drones import sensors_mW
-    from hwmodel.summary import Table
-
-    b, (camera, imu) = account(drone, power), sensors_mW()
-
-    def row(label: str, band: "Band", unit: str) -> tuple[str, float, float, float, str]:
-        return (label, band.nominal, band.low, band.high, unit)
-
-    rows = [
-        row("perception chip", power, f"mW at {fps:g} fps"), ("hover power", drone.hover_W * 1e3, "", "", "mW"),
-        row("share of hover power", b.hover_share.times(100), "%"), row("share of the total", b.total_share.times(100), "%"),
-        ("two cameras and IMU", 2 * camera + imu, "", "", "mW, HM01B0 and BMI160"),
-        row("room left for them", b.room_mW, f"mW of {drone.perception_mW:g} mW, after all three"),
-    ]
-    if b.flight_min:
-        rows += [("flight", b.flight_min, "", "", "min on hover power alone"), row("flight lost", b.lost_min, "min"), row("energy", b.energy_J, "J a flight")]
-    else:
-        rows += [("flight", "", "", "", "no battery on board"), row("energy", b.energy_J, "J a minute")]
-    return Table(f"budget of {drone.name}", ("quantity", "nominal", "low", "high", "unit"), rows, drone.source)
 
 
 def _verdict_table(answer: "Verdict") -> "Table":
