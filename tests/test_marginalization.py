@@ -31,8 +31,8 @@ def no_prior(m: int) -> Prior:
 def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The window's system as a dense matrix and gradient in state order (n x (p, theta, v, b_g, b_a))."""
     where, scratch = layout(n), scratch_of(w)
-    blocks, gradient = np.empty((where.slots, 3, 3)), np.empty(15 * n)
-    solver.build(w, RIG, f, prior, m, n, HUBER, 0.0, where.position, where.slot, scratch, blocks, gradient, new_counts())
+    blocks, gradient, visual = np.empty((where.slots, 3, 3)), np.empty(15 * n), (np.empty((6 * n, 6 * n)), np.empty(6 * n))
+    solver.build(w, RIG, f, prior, m, n, HUBER, 0.0, where.position, where.slot, scratch, *visual, blocks, gradient, new_counts())
     H = np.zeros((15 * n, 15 * n))
     for r, c in np.argwhere(where.slot >= 0):
         block = blocks[where.slot[r, c]]

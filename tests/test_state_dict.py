@@ -104,7 +104,7 @@ def test_a_state_of_another_configuration_is_refused() -> None:
 def test_every_damaged_array_is_refused() -> None:
     """Oracle: the contract, for every array in turn: gone, of another type, of another shape, not finite."""
     table = flight()[1][12]
-    optional = {name for name in table if any(part in name for part in ("_pre.", "_prior.", "_last.", "_last_t_ns", "_key_t_ns", "_seen_ns"))}
+    optional = {name for name in table if any(part in name for part in ("_pre.", "_prior.", "_last.", "_last_t_ns", "_at_ns", "_key_t_ns", "_seen_ns"))}
     for name in sorted(table.keys() - {"version", "identity"}):
         odometry = Odometry(RIG)
         harmed = [table[name].astype("S8") if table[name].dtype.kind != "U" else np.zeros(()), np.stack([table[name]] * 2)]

@@ -77,6 +77,35 @@ class BackEndConfig:
 
 
 @dataclass(frozen=True)
+class RestConfig:
+    """When the rig counts as standing still: the samples as quiet as `initial` says, and the picture too; what then is in `vio.backend.rest`."""
+
+    enabled: bool = True
+    span: float = 0.5  # s over which nothing may have moved
+    max_shift: float = 0.2  # px that the picture may have moved over the span
+    max_drift: float = 0.4  # px against the keyframe that the rest began with; beyond it the rest is over
+    min_tracks: int = 15  # features followed over the span, fewer say nothing
+    velocity_sigma: float = 0.01  # m/s, of the zero velocity: as much as max_shift over the span lets pass at 10 m
+    memory: float = 20.0  # s of samples in the means at most
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    """Calibration in flight; see `vio.backend.online_calibration`. Sigmas are those of the calibration as given."""
+
+    time_offset: bool = False
+    mount: bool = False  # how the rig of cameras sits on the body
+    time_offset_sigma: float = 0.02  # s
+    time_offset_walk: float = 2e-4  # s/sqrt(s)
+    shift_sigma: float = 0.02  # m
+    turn_sigma: float = 0.02  # rad
+    slowest: float = 0.05  # m/s and rad/s: below both a keyframe says nothing about time
+    max_time_offset: float = 0.1  # s
+    max_shift: float = 0.2  # m
+    max_turn: float = 0.2  # rad
+
+
+@dataclass(frozen=True)
 class InitialConfig:
     """Priors of the first state."""
 
@@ -121,6 +150,8 @@ class Config:
 
     frontend: FrontEndConfig = field(default_factory=FrontEndConfig)
     backend: BackEndConfig = field(default_factory=BackEndConfig)
+    rest: RestConfig = field(default_factory=RestConfig)
+    online: OnlineConfig = field(default_factory=OnlineConfig)
     initial: InitialConfig = field(default_factory=InitialConfig)
     health: HealthConfig = field(default_factory=HealthConfig)
     precision: Precision = field(default_factory=Precision)
@@ -239,6 +270,17 @@ _LIMITS = (
     ("health.frame_gap", 1.01, 1e6),
     ("health.recover_frames", 1, 10000),
     ("health.restart_after", 0.1, 1e6),
+    ("rest.span", 0.1, 10.0),
+    ("rest.min_tracks", 3, 2000),
+    ("rest.velocity_sigma", 1e-4, 10.0),
+    ("rest.memory", 0.1, 1e4),
+    ("online.time_offset_sigma", 1e-5, 1.0),
+    ("online.time_offset_walk", 0.0, 1.0),
+    ("online.shift_sigma", 1e-5, 10.0),
+    ("online.turn_sigma", 1e-5, 3.0),
+    ("online.max_time_offset", 0.0, 1.0),
+    ("online.max_shift", 0.0, 10.0),
+    ("online.max_turn", 0.0, 3.0),
 )
 
 

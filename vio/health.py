@@ -121,9 +121,8 @@ class HealthMonitor:
         """Remember reasons for the verdict on the next frame."""
         self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
 
-    def interval(self, begin_ns: int, end_ns: int, imu_t_ns: np.ndarray) -> None:
-        """Look at the time between two frames and at the inertial stamps (n,) around it."""
-        step = end_ns - begin_ns
+    def interval(self, begin_ns: int, end_ns: int, imu_t_ns: np.ndarray, step: int) -> None:
+        """Look at the time between two frames, `step` ns by their stamps, begin to end on the IMU's clock, and at the inertial stamps (n,) around it."""
         usual = np.sort(self._intervals)[len(self._intervals) // 2] if len(self._intervals) else step
         if step > self._limits.frame_gap * usual:
             self.note("frame_gap")

@@ -4,13 +4,17 @@ import hashlib
 import time
 import zlib
 from collections import ChainMap
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import doubtful, initial_state
+from vio.backend.online_calibration import Estimate, Instant
 from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span, preintegrated
 from vio.backend.snapshot import Snapshot
+from vio.backend.standstill import Standstill
 from vio.calibration import Calibration
 from vio.config import Config, dumps
 from vio.events import new_counts
@@ -22,11 +26,12 @@ from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, StereoFrame
 
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
+_SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
 _HISTORY_NS = 1_000_000_000  # inertial samples kept before the first frame
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
 STATE_VERSION = 1  # of `Odometry.state_dict`
 _PROTOTYPES = {
-    "_imu": _EMPTY, "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0),
+    "_imu": _EMPTY, "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0),
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "",
 }  # fmt: skip
 
@@ -52,7 +57,9 @@ class Odometry:
         self._imu = _EMPTY  # samples (t_ns, w_B, a_B) not older than the last frame, and one before it
         self._pre: Preintegrated | None = None  # since the last keyframe
         self._last_t_ns: int | None = None
+        self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed
         self._last: NavState | None = None
+        self._standstill = Standstill(self.config, self.calibration.left.fx)
         self._picture = 0  # checksum of the last left picture
         self._initialised_by = ""
 
@@ -79,9 +86,10 @@ class Odometry:
         self._front_end.check(frame)
         if self._last_t_ns is not None and t_ns <= self._last_t_ns:
             return self._left_out(t_ns, counts)
-        R_C1C0 = self._advance(t_ns, counts)
+        at_ns = self._on_imu_clock(t_ns)
+        R_C1C0 = self._advance(frame, at_ns, counts)
         clock.lap("imu")
-        seen = self._look(frame, R_C1C0, counts)
+        seen = self._placed(self._look(frame, R_C1C0, counts), at_ns)
         clock.lap("front_end")
         state = None
         if self._pre is not None:
@@ -89,19 +97,23 @@ class Odometry:
             state = self._restarted(state, seen) if self._monitor.must_restart(state, len(seen.observations.ids)) else state
             clock.lap("refine")
         elif len(self._imu[0]):
-            self._start(t_ns)
-        if self._initialised_by and (seen.is_keyframe or self._pre is None):
-            state = self._back_end.add_keyframe(seen.observations, self._pre, state, counts)
+            self._start(at_ns)
+        if rests := self._rests(seen):
+            state = self._hold(seen, counts)
+            clock.lap("back_end")
+        elif self._initialised_by and (seen.is_keyframe or self._pre is None):
+            state = self._back_end.add_keyframe(seen.observations, self._pre, state, counts, self._instant(t_ns, at_ns), self._standstill.current)
             self._front_end.drop(self._back_end.rejected_ids)
             self._pre = self._back_end.preintegration()
+            self._standstill.drop_anchor()
             clock.lap("back_end")
-        self._last_t_ns, self._last = t_ns, state
-        return FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe, clock.laps)
+        self._last_t_ns, self._at_ns, self._last = t_ns, at_ns, state
+        return FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps)
 
     def state_dict(self) -> Table:
         """Everything that the coming outputs depend on, as plain arrays by name: `numpy.savez` keeps them without pickle."""
         parts = [self._front_end.state_dict(), self._back_end.state_dict()]
-        parts += [pack(part, part.prototypes(), name) for part, name in ((self._screen, "screen"), (self._monitor, "monitor"))]
+        parts += [pack(part, part.prototypes(), name) for name, part in self._parts()]
         own = {"version": np.array(STATE_VERSION), "identity": np.array(self._identity())} | pack(self, _PROTOTYPES, "odometry")
         return dict(ChainMap(own, *parts))
 
@@ -117,9 +129,13 @@ class Odometry:
         other.__dict__.update(unpack(_PROTOTYPES, "odometry", table))
         other._front_end.load_state_dict(table)
         other._back_end.load_state_dict(table)
-        for part, name in ((other._screen, "screen"), (other._monitor, "monitor")):
+        for name, part in other._parts():
             part.__dict__.update(unpack(part.prototypes(), name, table))
         self.__dict__.update(other.__dict__)
+
+    def _parts(self) -> list[tuple[str, Any]]:
+        """Helpers whose attributes are saved under their names."""
+        return [("screen", self._screen), ("monitor", self._monitor), ("standstill", self._standstill)]
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -139,22 +155,70 @@ class Odometry:
         reason = "frame_duplicate" if t_ns == self._last_t_ns else "frame_out_of_order"
         health = self._monitor.left_out(reason, self._initialised_by, self._back_end.repairs)
         return FrameOutput(t_ns, None, self._front_end.no_tracks(), counts, health, False)
+    def calibration_estimate(self) -> Estimate | None:
+        """What is known of the time offset and of the rig's place on the body; None where neither is estimated (`online` in the configuration)."""
+        return None if self._back_end.online is None else self._back_end.online.estimate()
 
-    def _advance(self, t_ns: int, counts: np.ndarray) -> np.ndarray:
-        """Integrate the inertial samples up to t_ns; returns R_C1C0 (3, 3), the gyro's rotation of left-camera rays since the last frame."""
+    def needs_imu_until(self, t_ns: int) -> int:
+        """Instant (ns, the IMU's clock) up to which samples are wanted before a frame stamped t_ns."""
+        return t_ns + self._back_end.offset_ns
+
+    def _on_imu_clock(self, t_ns: int) -> int:
+        """When the picture stamped t_ns was taken, as far as is known, and after the last one."""
+        at_ns = self.needs_imu_until(t_ns)
+        return at_ns if self._at_ns is None or at_ns > self._at_ns else self._at_ns + _SHORTEST_NS
+
+    def _placed(self, seen: FrontEndOutput, at_ns: int) -> FrontEndOutput:
+        """What the front end saw, at its instant on the IMU's clock."""
+        return seen if at_ns == seen.observations.t_ns else replace(seen, observations=replace(seen.observations, t_ns=at_ns))
+
+    def _instant(self, t_ns: int, at_ns: int) -> Instant | None:
+        """Where on the IMU's clock a frame was put, and the rate there; None where clocks and extrinsics are taken as calibrated."""
+        if self._back_end.online is None:
+            return None
+        t, w, _ = self._imu
+        return Instant((at_ns - t_ns) * 1e-9, np.array([np.interp(0.0, (t - at_ns).astype(np.float64), w[:, k]) for k in range(3)]))
+
+    def _rests(self, seen: FrontEndOutput) -> bool:
+        """Whether the rig still rests where the newest keyframe does."""
+        observations = seen.observations
+        self._standstill.see(observations.t_ns, observations.ids, observations.xy_left)
+        return self._pre is not None and self._back_end.rests and self._standstill.holds()
+
+    def _hold(self, seen: FrontEndOutput, counts: np.ndarray) -> NavState:
+        """State of a frame at rest: no time has passed since the keyframe; each doubling of the rest tells the back end what it measured."""
+        at_ns, rest = seen.observations.t_ns, self._standstill.current
+        state = self._back_end.hold(at_ns, self._pre.dt[0])
+        if seen.is_keyframe and rest is not None and rest.seconds >= 2.0 * self._back_end.rest_seconds:
+            state = self._back_end.rest_longer(state, rest, counts)
+            self._front_end.drop(self._back_end.rejected_ids)
+        self._pre = self._back_end.preintegration()
+        return state
+
+    def _note(self, reason: str, holds: bool = True) -> None:
+        """Remember a reason for the next frame's health."""
+        if holds and reason not in self._reasons:
+            self._reasons.append(reason)
+
+    def _advance(self, frame: StereoFrame, at_ns: int, counts: np.ndarray) -> np.ndarray:
+        """Integrate the inertial samples up to a frame, taken at_ns on their clock.
+
+        Returns R_C1C0 (3, 3), the gyro's rotation of left-camera rays since the last frame.
+        """
         t, w, a = self._imu
-        R_BC = self.calibration.T_BC[:3, :3]
+        R_BC = self._back_end.R_BC
         R = np.eye(3)
-        if self._last_t_ns is not None:
-            begin = self._last_t_ns
-            self._monitor.interval(begin, t_ns, t)
+        if self._at_ns is not None:
+            begin = self._at_ns
+            self._monitor.interval(begin, at_ns, t, frame.t_ns - self._last_t_ns)
             step = preintegrated(*self._back_end.biases)
-            arguments = (t, w, a, begin, t_ns, *self._noise(begin, t_ns))
+            arguments = (t, w, a, begin, at_ns, *self._noise(begin, at_ns))
             integrate_span(step, *arguments, new_counts())
             R = R_BC.T @ step.dR.T @ R_BC
             if self._pre is not None:
                 integrate_span(self._pre, *arguments, counts)
-        oldest = t_ns if self._last_t_ns is not None or self._initialised_by else t_ns - _HISTORY_NS
+        self._standstill.feed(t, w, a, at_ns)
+        oldest = at_ns if self._at_ns is not None or self._initialised_by else at_ns - _HISTORY_NS
         keep = max(int(np.searchsorted(t, oldest, "right")) - 1, 0)
         self._imu = (t[keep:], w[keep:], a[keep:])
         return orthonormalised(np.ascontiguousarray(R))
@@ -181,7 +245,7 @@ class Odometry:
     def _moved(self, t_ns: int, R_C1C0: np.ndarray) -> bool:
         """Whether points a few metres away have moved by more than `health.still_motion` since the last frame."""
         angle = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0)
-        way = np.linalg.norm(self._last.v_WB) * (t_ns - self._last.t_ns) * 1e-9 / _USUAL_DEPTH
+        way = np.linalg.norm(self._last.v_WB) * (t_ns - self._last_t_ns) * 1e-9 / _USUAL_DEPTH
         return (angle + way) * self.calibration.left.fx > self.config.health.still_motion
 
     def _start(self, t_ns: int) -> None:

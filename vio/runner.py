@@ -185,7 +185,7 @@ def run(
         else:
             try:
                 start = time.perf_counter_ns()
-                engine.add_imu(*supply(loaded.t_ns))
+                engine.add_imu(*supply(engine.needs_imu_until(loaded.t_ns)))
                 output = engine.add_frame(loaded.t_ns, loaded.frame.left, loaded.frame.right)
             except Exception:  # whatever happens in there, the frames before it are a result
                 failure = traceback.format_exc()

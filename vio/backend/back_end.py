@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from vio.backend import guard, marginalization, refinement, solver, triangulation, window
+from vio.backend.calibrating_solver import CalibratingSolver
 from vio.backend.initialization import InitialState
+from vio.backend.online_calibration import Instant, OnlineCalibration
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
 from vio.backend.residuals import gravity, imu_residual
+from vio.backend.rest import Rest, rest_row
 from vio.backend.snapshot import Snapshot, snapshot
-from vio.backend.views import relate
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.lie import inverse, pose
@@ -34,8 +36,11 @@ class BackEnd:
         self._walk_var = np.array([noise.gyro_walk**2, noise.accel_walk**2])
         self._rig = _make_rig(calibration, config)
         capacity, rows = config.backend.window + 1, config.backend.max_landmarks
-        self._window = window.new_window(capacity, rows)
-        self._solver, self._factors = solver.Solver(capacity, rows, config.backend.arithmetic), solver.new_factors(capacity - 1)
+        self._window, self._factors = window.new_window(capacity, rows), solver.new_factors(capacity - 1)
+        self.online = OnlineCalibration(self._rig, config.online, capacity) if config.online.time_offset or config.online.mount else None
+        self._solver = _make_solver(capacity, rows, config.backend.arithmetic, self.online)
+        self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
+        self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
         self._rejected = np.empty(rows, np.int64)
         self._map = (np.empty(rows, np.int64), np.empty((rows, 3)), np.empty(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0
@@ -50,6 +55,16 @@ class BackEnd:
         i = max(self._n - 1, 0)
         return self._window.bg[i].copy(), self._window.ba[i].copy()
 
+    @property
+    def offset_ns(self) -> int:
+        """What is to be added to a picture's stamp, ns, as estimated so far."""
+        return 0 if self.online is None else round(float(self.online.offset[0]) * 1e9)
+
+    @property
+    def R_BC(self) -> np.ndarray:
+        """Rotation (3, 3) of the left camera on the body, as estimated so far."""
+        return self._rig.R_BC
+
     def preintegration(self) -> Preintegrated:
         """An empty preintegration at the current biases."""
         return preintegrated(*self.biases)
@@ -63,8 +78,9 @@ class BackEnd:
         w.frozen[:] = False
         w.frozen[0] = True
         w.ids[:] = -1
-        self._n = 0
-        self._prior, self._in_prior = initial.prior, 1
+        w.rest[:] = 0.0
+        self._n, self._rested = 0, 0.0
+        self._prior, self._in_prior = initial.prior if self.online is None else self.online.extended(initial.prior), 1
 
     def restart(self, state: NavState) -> None:
         """Open the window anew at a state, known as well as its covariance says: the trajectory goes on from there."""
@@ -111,30 +127,62 @@ class BackEnd:
         covariance = self._repaired(refinement.propagated(pre, w.R[i], self._covariance, *self._walk_var), self._covariance)
         return self._state(observations.t_ns, R, p, v, covariance), used
 
-    def add_keyframe(self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray) -> NavState:
+    def add_keyframe(
+        self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray,
+        instant: Instant | None = None, rest: Rest | None = None,
+    ) -> NavState:
         """Enter a keyframe that starts from `state` (None for the first), solve, reject, marginalise; returns its state.
 
-        `pre` is the inertial motion since the last keyframe. `rejected_ids` afterwards names landmarks to forget.
+        `pre` is the inertial motion since the last keyframe. instant: when the picture was placed, where the clock is in doubt. rest: the
+        rig stands still. `rejected_ids` afterwards names landmarks to forget.
         """
-        w, config = self._window, self._config
+        w = self._window
         if state is not None and pre is not None:
             self._append(pre, state)
         self._n += 1
         n = self._n
+        w.rest[n - 1] = 0.0 if rest is None else self._rest_row(rest)
+        if self.online is not None and instant is not None:
+            self.online.enter(n - 1, instant)
         window.associate(w, n - 1, observations.ids, observations.xy_left, observations.xy_right, observations.has_right)
         self._triangulate()
+        out = self._solved(observations.t_ns, state, counts)
+        if n > self._config.window:
+            self._marginalise(counts)
+        return out
+
+    @property
+    def rests(self) -> bool:
+        """Whether the newest keyframe is one at rest."""
+        return self._n > 0 and bool(self._window.rest[self._n - 1, 0] > 0.0)
+
+    def hold(self, t_ns: int, seconds: float) -> NavState:
+        """State of a frame at rest where the newest keyframe rests, `seconds` after the last one."""
+        w, i = self._window, self._n - 1
+        self._rested += seconds
+        return self._state(t_ns, w.R[i], w.p[i], np.zeros(3), self._covariance)
+
+    def rest_longer(self, state: NavState, rest: Rest, counts: np.ndarray) -> NavState:
+        """Solve anew with what a longer rest says about biases and gravity; `state` is what `hold` gave for this frame."""
+        self._window.rest[self._n - 1] = self._rest_row(rest)
+        return self._solved(state.t_ns, state, counts)
+
+    def _rest_row(self, rest: Rest) -> np.ndarray:
+        self.rest_seconds = rest.seconds
+        return rest_row(rest, self._rest_sigma, self.gyro_var, self.accel_var)
+
+    def _solved(self, t_ns: int, predicted: NavState | None, counts: np.ndarray) -> NavState:
+        """Solve the window as it stands and reject what does not fit; returns the newest keyframe's state at t_ns."""
+        w, n, config = self._window, self._n, self._config
         problem = (w, self._rig, self._factors, self._prior, self._in_prior, n)
         self.solved = self._solver.optimise(*problem, config, counts)
         k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()
-        self._map_size = window.world_points(w, self._rig, *self._map)
+        self._map_size = window.world_points(self._seen(n), self._rig, *self._map)
         self.tracked = int((w.ready & w.seen[:, n - 1, 0]).sum())
-        self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.huber, counts), state)
+        self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.huber, counts), predicted)
         self._conditional = self._given_pose()
-        out = self._state(observations.t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
-        if n > config.window:
-            self._marginalise(counts)
-        return out
+        return self._state(t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
 
     def landmarks(self) -> Landmarks:
         """Landmarks of the window in W."""
@@ -147,14 +195,15 @@ class BackEnd:
 
     def _prototypes(self) -> dict[str, Any]:
         """What the next keyframe depends on; scratch memory is written before it is read."""
-        k = 15 + 6 * max(self._in_prior - 1, 0)
-        numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True}
+        k = 15 + 6 * max(self._in_prior - 1, 0) + (0 if self.online is None else self.online.size)
+        numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True, "_rested": 0.0, "rest_seconds": 0.0}
         prior = Maybe(solver.Prior(np.zeros((k, k)), np.zeros(k)))
         return {**numbers, "_window": self._window, "_factors": self._factors, "_map": self._map, "_prior": prior, "_covariance": np.zeros((15, 15)), "_conditional": np.zeros((9, 9))}
 
     def state_dict(self) -> Table:
         """Everything that the next keyframe depends on, as plain arrays."""
-        return pack(self, self._prototypes(), "back_end")
+        calibration = {} if self.online is None else pack(self.online, self.online.prototypes(), "online")
+        return pack(self, self._prototypes(), "back_end") | calibration
 
     def load_state_dict(self, table: Table) -> None:
         """Take over what `state_dict` gave. Raises DataError for anything else."""
@@ -165,6 +214,9 @@ class BackEnd:
         w = found["_window"]
         require(bool((w.ids >= -1).all() and ((w.host >= 0) & (w.host < max(n, 1)) | (w.ids < 0)).all()), "a landmark has an impossible host")
         self.__dict__.update(found)
+        if self.online is not None:
+            self.online.__dict__.update(unpack(self.online.prototypes(), "online", table))
+            self.online.mount()
 
     def _append(self, pre: Preintegrated, state: NavState) -> None:
         w, f, n = self._window, self._factors, self._n
@@ -174,21 +226,25 @@ class BackEnd:
         for target, source in zip(f[:7], pre, strict=True):
             target[n - 1] = source
         f.information[n - 1] = self._repaired(refinement.inverse9(pre.covariance))
-        f.walk[n - 1] = 1.0 / (self._walk_var * max(pre.dt[0], 1e-3))
+        f.walk[n - 1] = 1.0 / (self._walk_var * max(pre.dt[0] + self._rested, 1e-3))
+        self._rested = 0.0
 
     def _triangulate(self) -> None:
         config = self._config
         w, now = self._window, self._solver.scratch.now
-        relate(w.R, w.p, self._rig, self._n, now)
+        self._solver.view(w, self._rig, self._n)
         triangulation.triangulate(w, self._rig, now, self._n, 1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA)
 
     def _marginalise(self, counts: np.ndarray) -> None:
         n = self._n
         prior = marginalization.marginalise(
-            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._solver.scratch, counts
+            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._solver.scratch, counts,
+            self.online,
         )
         self._prior = solver.Prior(self._repaired(prior.H), prior.b if guard.is_finite(prior.b) else np.zeros_like(prior.b))
         window.drop_oldest(self._window, n)
+        if self.online is not None:
+            self.online.drop_oldest(n)
         for a in self._factors:
             a[: n - 2] = a[1 : n - 1].copy()
         self._n = self._in_prior = n - 1
@@ -206,6 +262,12 @@ class BackEnd:
         H, changed = guard.positive(H, fallback)
         self.repairs += changed
         return H
+    def _seen(self, n: int) -> window.Window:
+        """The window with the poses at which its pictures were taken."""
+        if self.online is None:
+            return self._window
+        R, p = self.online.seen_from(self._window, n)
+        return self._window._replace(R=R, p=p)
 
     def _given_pose(self) -> np.ndarray:
         """Covariance (9, 9) of the newest keyframe's velocity and biases, its pose being known."""
@@ -215,6 +277,11 @@ class BackEnd:
     def _state(self, t_ns: int, R: np.ndarray, p: np.ndarray, v: np.ndarray, covariance: np.ndarray) -> NavState:
         b_g, b_a = self.biases
         return NavState(t_ns, pose(R, p), v.copy(), b_g, b_a, covariance.copy())
+
+
+def _make_solver(keyframes: int, rows: int, arithmetic: str, online: OnlineCalibration | None) -> solver.Solver:
+    """The solver for what is estimated."""
+    return solver.Solver(keyframes, rows, arithmetic) if online is None else CalibratingSolver(keyframes, rows, arithmetic, online)
 
 
 def _make_rig(calibration: Calibration, config: Config) -> window.Rig:

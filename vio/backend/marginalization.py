@@ -7,6 +7,8 @@ cannot be observed (position, yaw) stay unobserved (Huang, Mourikis, Roumeliotis
 import numpy as np
 
 from vio.backend import landmarks
+from vio.backend.online_calibration import OnlineCalibration, bordered
+from vio.backend.rest import rest_normal
 from vio.backend.solver import Factors, Prior, imu_normal, prior_offset
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
@@ -38,30 +40,47 @@ def eliminate_leading(H, g, k):
 
 
 def marginalise(
-    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, scratch: landmarks.Scratch, counts: np.ndarray
+    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, scratch: landmarks.Scratch, counts: np.ndarray,
+    online: OnlineCalibration | None = None,
 ) -> Prior:
     """Prior over keyframes 1 .. n - 1 from every factor that touches keyframe 0; freezes their linearisation points.
 
-    Takes the prior over the first m keyframes. Layout of the dense system: state 0 (15), state 1 (15), poses 2 .. n - 1 (6 each).
-    Landmarks hosted in keyframe 0 are eliminated with all their observations.
+    Takes the prior over the first m keyframes. Layout of the dense system: state 0 (15), state 1 (15), poses 2 .. n - 1 (6 each), and
+    the calibration where it is estimated. Landmarks hosted in keyframe 0 are eliminated with all their observations.
     """
     relinearise(w, n)
-    size = 30 + 6 * (n - 2)
+    k = online.size if online is not None else 0
+    size = 30 + 6 * (n - 2) + k
     H, g = np.zeros((size, size)), np.zeros(size)
-    H_p, g_p = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
-    relate(w.R, w.p, rig, n, scratch.now)
-    relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
-    landmarks.linearise(w, rig, n, huber, 0.0, 0, H_p, g_p, scratch, counts)
-    lower = np.tril(H_p)
-    _scatter(H, g, np.concatenate([_pose_rows(i) for i in range(n)]), lower + np.tril(H_p, -1).T, g_p)
+    poses, border = np.concatenate([_pose_rows(i) for i in range(n)]), np.arange(size - k, size)
+    _scatter(H, g, np.concatenate([poses, border]), *_reprojections(w, rig, n, huber, scratch, counts, online))
     _scatter(H, g, np.arange(30), *imu_normal(w, f, 0))
-    in_prior = np.concatenate([np.arange(15), *(_pose_rows(i) for i in range(1, m))])
-    _scatter(H, g, in_prior, prior.H, prior.b + prior.H @ prior_offset(w, m))
+    if w.rest[0, 0] > 0.0:
+        _scatter(H, g, np.arange(15), *rest_normal(w, 0))
+    in_prior = np.concatenate([np.arange(15), *(_pose_rows(i) for i in range(1, m)), border])
+    known = prior_offset(w, m) if online is None else np.concatenate([prior_offset(w, m), online.difference()])
+    _scatter(H, g, in_prior, prior.H, prior.b + prior.H @ known)
     H_r, g_r = eliminate_leading(H, g, 15)
     counts[Event.MARGINALIZATION] += 1
-    offset = _offset(w, n)
+    offset = np.concatenate([_offset(w, n), np.zeros(k)])
     w.frozen[:n] = True
+    if online is not None:
+        online.rebase()
+        online.wander(H_r, g_r, float(f.dt[0, 0]))
     return Prior(H_r, g_r - H_r @ offset)
+
+
+def _reprojections(
+    w: Window, rig: Rig, n: int, huber: float, scratch: landmarks.Scratch, counts: np.ndarray, online: OnlineCalibration | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal equations of the landmarks hosted in keyframe 0, by the poses (6 n) and the calibration."""
+    H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
+    R, p = (w.R, w.p) if online is None else online.seen_from(w, n)
+    relate(R, p, rig, n, scratch.now)
+    relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
+    landmarks.linearise(w, rig, n, huber, 0.0, 0, H, g, scratch, counts)
+    full = np.tril(H) + np.tril(H, -1).T
+    return (full, g) if online is None else bordered(full, g, online.columns(w, n))
 
 
 def _scatter(H: np.ndarray, g: np.ndarray, at: np.ndarray, H_part: np.ndarray, g_part: np.ndarray) -> None:

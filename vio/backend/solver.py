@@ -9,6 +9,7 @@ from vio.backend.landmarks import new_scratch
 from vio.backend.linear_system import add_dense, factorise, layout, mantissa_bits, substitute
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual
+from vio.backend.rest import rest_cost, rest_normal
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.config import BackEndConfig
@@ -102,22 +103,33 @@ def imu_cost(w, f, i):
 
 
 @njit
-def total_cost(w, rig, f, prior, m, n, huber, scratch):
-    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, robust reprojections. Renews `scratch.now`."""
-    relate(w.R, w.p, rig, n, scratch.now)
+def total_cost(w, R, p, rig, f, prior, m, n, huber, scratch):
+    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, rests, robust reprojections.
+
+    R (N, 3, 3), p (N, 3): poses at the instants of the pictures, those of the states unless the cameras' clock is in doubt.
+    Renews `scratch.now`.
+    """
+    relate(R, p, rig, n, scratch.now)
     d = prior_offset(w, m)
     total = 0.5 * np.dot(d, apply(prior.H, d)) + np.dot(prior.b, d) + landmarks.cost(w, rig, scratch.now, n, huber)
     for i in range(n - 1):
         total += imu_cost(w, f, i)
+    for i in range(n):
+        if w.rest[i, 0] > 0.0:
+            total += rest_cost(w, i)
     return total
 
 
 @njit
-def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, blocks, gradient, counts):
-    """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior. `scratch.now` is to be current."""
+def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, H, g, blocks, gradient, counts):
+    """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior. `scratch.now` is to be current.
+
+    H (6 n, 6 n), g (6 n,) become the share of the reprojections alone, of H the blocks on and below the diagonal.
+    """
     blocks[:] = 0.0
     gradient[:] = 0.0
-    H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
+    H[:] = 0.0
+    g[:] = 0.0
     relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
     landmarks.linearise(w, rig, n, huber, lam, -1, H, g, scratch, counts)
     poses = np.empty(2 * n, np.int64)
@@ -130,6 +142,10 @@ def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, blocks, g
         targets[:5], targets[5:] = position[i], position[i + 1]
         add_dense(blocks, gradient, slot, targets, H2, g2)
         counts[Event.IMU_FACTOR] += 1
+    for i in range(n):
+        if w.rest[i, 0] > 0.0:
+            H1, g1 = rest_normal(w, i)
+            add_dense(blocks, gradient, slot, position[i], H1, g1)
     targets = np.empty(5 + 2 * (m - 1), np.int64)
     targets[:5] = position[0]
     for i in range(1, m):
@@ -167,15 +183,41 @@ class Solver:
     def __init__(self, keyframes: int, rows: int, arithmetic: str = "float64") -> None:
         """Allocate the scratch memory for windows of up to `keyframes` keyframes and `rows` landmarks; arithmetic as in the configuration."""
         self.scratch, self._mantissa = new_scratch(keyframes, rows), mantissa_bits(arithmetic)
+        self._visual = np.zeros((6 * keyframes) ** 2), np.zeros(6 * keyframes)  # the reprojections' share of the last system
         self._factor: np.ndarray | None = None  # of the last undamped system of `optimise`
+
+    def view(self, w: Window, rig: Rig, n: int) -> None:
+        """Bring `scratch.now` to the current estimates."""
+        relate(w.R, w.p, rig, n, self.scratch.now)
+
+    def _cost(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float) -> float:
+        """The objective at the current estimates; brings `scratch.now` there."""
+        return total_cost(w, w.R, w.p, rig, f, prior, m, n, huber, self.scratch)
 
     def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, lam: float, counts: np.ndarray):
         """Build and factorise the system; (blocks, gradient) or None if it is not positive definite."""
         at = layout(n)
         blocks, gradient = np.empty((at.slots, 3, 3)), np.empty(15 * n)
-        build(w, rig, f, prior, m, n, huber, lam, at.position, at.slot, self.scratch, blocks, gradient, counts)
+        H, g = self._visual[0][: 36 * n * n].reshape(6 * n, 6 * n), self._visual[1][: 6 * n]
+        build(w, rig, f, prior, m, n, huber, lam, at.position, at.slot, self.scratch, H, g, blocks, gradient, counts)
         raise_diagonal(blocks, at.slot, lam)
         return (blocks, gradient) if factorise(blocks, at.slot, at.rows, at.row_begin, self._mantissa, counts) else None
+
+    def _substituted(self, factor: np.ndarray, n: int, x: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Solution of the factorised system for the right-hand side x (15 n,), in its place."""
+        at = layout(n)
+        substitute(factor, at.slot, at.rows, at.row_begin, x, self._mantissa, counts)
+        return x
+
+    def _step(self, system: tuple[np.ndarray, np.ndarray], w: Window, n: int, max_inverse_depth: float, counts: np.ndarray) -> None:
+        """Move states and landmarks by the solution."""
+        dx = np.empty(6 * n)
+        apply_step(w, n, layout(n).position, self._substituted(system[0], n, -system[1], counts), dx)
+        landmarks.back_substitute(w, n, dx, self.scratch, max_inverse_depth)
+
+    def _estimates(self, w: Window) -> tuple[np.ndarray, ...]:
+        """The arrays that a step changes."""
+        return w.R, w.p, w.v, w.bg, w.ba, w.point
 
     def optimise(
         self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, config: BackEndConfig, counts: np.ndarray
@@ -184,29 +226,26 @@ class Solver:
 
         A step that raises the cost is undone and retried with damping. Returns whether at least one system could be solved.
         """
-        at, scratch, dx = layout(n), self.scratch, np.empty(6 * n)
-        cost = total_cost(w, rig, f, prior, m, n, config.huber, scratch)
+        problem = (w, rig, f, prior, m, n, config.huber)
+        cost = self._cost(*problem)
         lam, solved, self._factor = 0.0, False, None
         for _ in range(config.iterations):
             relinearise(w, n)
             counts[Event.GAUSS_NEWTON_ITERATION] += 1
-            system = self._factorised(w, rig, f, prior, m, n, config.huber, lam, counts)
+            system = self._factorised(*problem, lam, counts)
             if system is None:
                 lam = max(10.0 * lam, 1e-6)
                 continue
             solved = True
             if lam == 0.0:
                 self._factor = system[0]
-            x = -system[1]
-            substitute(system[0], at.slot, at.rows, at.row_begin, x, self._mantissa, counts)
-            keep = [a.copy() for a in (w.R, w.p, w.v, w.bg, w.ba, w.point)]
-            apply_step(w, n, at.position, x, dx)
-            landmarks.back_substitute(w, n, dx, scratch, 1.0 / config.min_depth)
-            after = total_cost(w, rig, f, prior, m, n, config.huber, scratch)
+            keep = [a.copy() for a in self._estimates(w)]
+            self._step(system, w, n, 1.0 / config.min_depth, counts)
+            after = self._cost(*problem)
             if not after <= cost * (1.0 + 1e-9) + 1e-12:  # also catches a cost that is not a number
-                for a, old in zip((w.R, w.p, w.v, w.bg, w.ba, w.point), keep, strict=True):
+                for a, old in zip(self._estimates(w), keep, strict=True):
                     a[:] = old
-                relate(w.R, w.p, rig, n, scratch.now)
+                self.view(w, rig, n)
                 lam = max(10.0 * lam, 1e-4)
                 continue
             change, cost, lam = cost - after, after, 0.1 * lam if lam > 1e-6 else 0.0
@@ -231,6 +270,5 @@ class Solver:
         for j in range(15):
             x = np.zeros(15 * n)
             x[own[j]] = 1.0
-            substitute(self._factor, at.slot, at.rows, at.row_begin, x, self._mantissa, counts)
-            out[:, j] = x[own]
+            out[:, j] = self._substituted(self._factor, n, x, counts)[own]
         return 0.5 * (out + out.T)

@@ -14,6 +14,8 @@ class Window(NamedTuple):
     estimates once a keyframe is in the prior, else equal to the current ones). frozen (N,) bool: in the prior.
     ids (M,) int64 landmark of each row, -1 free. host (M,) int64 keyframe that saw it first. point (M, 3): (x, y, 1/z) in the host's
     left camera. ready (M,) bool: triangulated. seen (M, N, 2) bool and xy (M, N, 2, 2): observations in left (0) and right (1).
+    rest (N, 9): of a keyframe at rest the information 1 / sigma^2 of zero velocity, mean rate and mean specific force, then the means
+    w_B (3) rad/s and a_B (3) m/s^2 measured there; zeros for all others.
     """
 
     R: np.ndarray
@@ -33,6 +35,7 @@ class Window(NamedTuple):
     ready: np.ndarray
     seen: np.ndarray
     xy: np.ndarray
+    rest: np.ndarray
 
 
 class Rig(NamedTuple):
@@ -55,7 +58,7 @@ def new_window(keyframes: int, landmarks: int) -> Window:
     lin = [a.copy() for a in state]
     return Window(
         *state, *lin, np.zeros(N, bool), np.full(M, -1, np.int64), np.zeros(M, np.int64), np.zeros((M, 3)), np.zeros(M, bool),
-        np.zeros((M, N, 2), bool), np.zeros((M, N, 2, 2)),
+        np.zeros((M, N, 2), bool), np.zeros((M, N, 2, 2)), np.zeros((N, 9)),
     )
 
 
@@ -103,7 +106,9 @@ def drop_oldest(w, n):
         w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i] = w.R[i + 1], w.p[i + 1], w.v[i + 1], w.bg[i + 1], w.ba[i + 1]
         w.R_lin[i], w.p_lin[i], w.v_lin[i] = w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1]
         w.bg_lin[i], w.ba_lin[i], w.frozen[i] = w.bg_lin[i + 1], w.ba_lin[i + 1], w.frozen[i + 1]
+        w.rest[i] = w.rest[i + 1]
     w.frozen[n - 1] = False
+    w.rest[n - 1] = 0.0
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0:
             continue

@@ -1,0 +1,223 @@
+"""What the rig's calibration leaves open, estimated in flight: the cameras' time offset, and how the rig of cameras sits on the body.
+
+Both move the cameras of every keyframe just as a change of its pose would: a picture taken dt later is one from p + v dt, R exp(w dt)
+(Li and Mourikis, IJRR 2014; Qin and Shen, IROS 2018, put the same motion into the image), and a rig displaced by (r, f) on the body,
+T_BC <- [exp(f), r] T_BC for both cameras, sees what it would from a body at p + R r, R exp(f). So their columns of the reprojections'
+normal equations are those of the poses times
+
+    X = (X_1 .. X_n),  X_i = [v_i  R_i  0]
+                             [w_i  0    I]   in (p, theta) of keyframe i, by (dt, r, f),
+
+with the landmarks eliminated as without: a border of one, six or seven rows around the window's system. Position and yaw stay unknown to it,
+for H does not know them. The transform between the two cameras is held: stereo matching relies on it to a tenth of a degree.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vio.backend.solver import Prior, prior_offset
+from vio.backend.window import Rig, Window
+from vio.config import OnlineConfig
+from vio.kernels import njit
+from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp, so3_log
+
+MOUNT = 6  # rows of the rig's displacement: shift, turn
+
+
+class Instant(NamedTuple):
+    """When a picture was placed on the IMU's clock: offset (s) added to its stamp; w_B (3,) rad/s, the measured rate there."""
+
+    offset: float
+    w_B: np.ndarray
+
+
+class Estimate(NamedTuple):
+    """What is known of the calibration. time_offset: s, t_imu = t_cam + offset, on top of the calibrated one. T_BC (4, 4).
+
+    shift (3,) m and turn (3,) rad: displacement of the rig on the body against the calibration. *_sigma: one standard deviation each.
+    out_of_bounds: a limit of the configuration was hit.
+    """
+
+    time_offset: float
+    time_offset_sigma: float
+    T_BC: np.ndarray
+    shift: np.ndarray
+    shift_sigma: np.ndarray
+    turn: np.ndarray
+    turn_sigma: np.ndarray
+    out_of_bounds: bool
+
+
+@njit
+def advance(R, p, v, bg, rate, dt, n, R_out, p_out):
+    """Poses of n keyframes dt (n,) s later: constant velocity, measured rates (n, 3) less biases."""
+    for i in range(n):
+        p_out[i] = p[i] + dt[i] * v[i]
+        R_out[i] = matmul(R[i], so3_exp(dt[i] * (rate[i] - bg[i])))
+
+
+@njit
+def directions(R, v, bg, rate, n, with_time, with_mount, slowest, X):
+    """Fill X (6 n, k) of the module's docstring. A keyframe slower than `slowest` (m/s and rad/s) says nothing about time.
+
+    Noise of its rate and velocity would pass for motion otherwise, and make the offset seem better known with every picture at rest.
+    """
+    X[:] = 0.0
+    for i in range(n):
+        w = rate[i] - bg[i]
+        if with_time and (np.dot(w, w) > slowest * slowest or np.dot(v[i], v[i]) > slowest * slowest):
+            X[6 * i : 6 * i + 3, 0], X[6 * i + 3 : 6 * i + 6, 0] = v[i], w
+        if with_mount:
+            at = 1 if with_time else 0
+            X[6 * i : 6 * i + 3, at : at + 3] = R[i]
+            for k in range(3):
+                X[6 * i + 3 + k, at + 3 + k] = 1.0
+
+
+def forget(H: np.ndarray, b: np.ndarray, row: int, variance: float) -> None:
+    """Let the variable at `row` of an information form take a random step of `variance`: the old value is eliminated, in place.
+
+    With the link (new - old)^2 / (2 q), h = H[row, row] and c the rest of the row: H -= c c^T q / (1 + q h), and the row divided by 1 + q h.
+    """
+    c, h, g = H[row].copy(), H[row, row], b[row]
+    share = 1.0 + variance * h
+    H -= np.outer(c, c) * (variance / share)
+    b -= c * (g * variance / share)
+    H[row], H[:, row] = c / share, c / share
+    H[row, row], b[row] = h / share, g / share
+
+
+class OnlineCalibration:
+    """The estimates and their linearisation; `CalibratingSolver` solves for them, marginalisation carries what is known of them along."""
+
+    def __init__(self, rig: Rig, config: OnlineConfig, keyframes: int) -> None:
+        """Start at the calibration of `rig`, whose extrinsics are moved in place from here on."""
+        self._rig, self._calibrated, self._config = rig, Rig(*(a.copy() for a in rig)), config
+        self.offset, self.shift, self.turn = np.zeros(1), np.zeros(3), np.eye(3)
+        self._reference = tuple(a.copy() for a in self.estimates)  # where the prior is expanded
+        self._placed, self._rate = np.zeros(keyframes), np.zeros((keyframes, 3))
+        sigmas = [config.time_offset_sigma] * config.time_offset + ([config.shift_sigma] * 3 + [config.turn_sigma] * 3) * config.mount
+        self.size = len(sigmas)
+        self.covariance = np.diag(np.square(sigmas))
+        self.out_of_bounds = False
+        self._moved = np.empty((keyframes, 3, 3)), np.empty((keyframes, 3))
+
+    @property
+    def estimates(self) -> tuple[np.ndarray, ...]:
+        """The arrays that a step changes: offset (1,), shift (3,), turn (3, 3)."""
+        return self.offset, self.shift, self.turn
+
+    def estimate(self) -> Estimate:
+        """Copies of what is known now."""
+        sigma, T_BC, at = np.sqrt(np.diag(self.covariance)), np.eye(4), int(self._config.time_offset)
+        T_BC[:3, :3], T_BC[:3, 3] = self._rig.R_BC, self._rig.t_BC
+        mount = sigma[at:] if self._config.mount else np.zeros(MOUNT)
+        return Estimate(float(self.offset[0]), float(sigma[0]) if at else 0.0, T_BC, self.shift.copy(), mount[:3].copy(), so3_log(self.turn), mount[3:].copy(),
+                        self.out_of_bounds)
+
+    def prototypes(self) -> dict[str, Any]:
+        """What `vio.saved` is to keep."""
+        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance", "out_of_bounds")
+        return {name: getattr(self, name) for name in names}
+
+    def enter(self, slot: int, instant: Instant) -> None:
+        """Note when keyframe `slot` was placed."""
+        self._placed[slot], self._rate[slot] = instant.offset, instant.w_B
+
+    def drop_oldest(self, n: int) -> None:
+        """Shift the n keyframes by one."""
+        self._placed[: n - 1], self._rate[: n - 1] = self._placed[1:n].copy(), self._rate[1:n].copy()
+
+    def seen_from(self, w: Window, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Poses (R, p) at which the pictures were taken by the present offset, while the states stay at the instants they were placed at."""
+        dt = self.offset[0] - self._placed[:n]
+        if not self._config.time_offset or not dt.any():
+            return w.R, w.p
+        advance(w.R, w.p, w.v, w.bg, self._rate, dt, n, *self._moved)
+        return self._moved
+
+    def columns(self, w: Window, n: int) -> np.ndarray:
+        """X (6 n, k)."""
+        X = np.empty((6 * n, self.size))
+        directions(w.R_lin, w.v, w.bg, self._rate, n, self._config.time_offset, self._config.mount, self._config.slowest, X)
+        return X
+
+    def difference(self) -> np.ndarray:
+        """Tangent (k,) from the point the prior is expanded at."""
+        offset, shift, turn = self._reference
+        parts = [self.offset - offset] * self._config.time_offset + [self.shift - shift, so3_log(matmul(self.turn, turn.T.copy()))] * self._config.mount
+        return np.concatenate(parts)
+
+    def rebase(self) -> None:
+        """From here on the prior is expanded at the present estimates."""
+        self._reference = tuple(a.copy() for a in self.estimates)
+
+    def move(self, step: np.ndarray) -> None:
+        """Take a step (k,), kept inside the configured bounds."""
+        at, limit = int(self._config.time_offset), self._config
+        if at:
+            self.offset += step[0]
+        if limit.mount:
+            turned = so3_exp(step[at + 3 :])
+            self.shift[:] = apply(turned, self.shift) + step[at : at + 3]
+            self.turn[:] = orthonormalised(matmul(turned, self.turn))
+        phi = so3_log(self.turn)
+        bounded = [_bounded(self.offset, limit.max_time_offset), _bounded(self.shift, limit.max_shift), _bounded(phi, limit.max_turn)]
+        if bounded[2]:
+            self.turn[:] = so3_exp(phi)
+        self.out_of_bounds = any(bounded)
+        self.mount()
+
+    def mount(self) -> None:
+        """Bring the rig to the present displacement: T_BC = [turn, shift] T_BC calibrated, for both cameras."""
+        if not self._config.mount:
+            return
+        rig, old = self._rig, self._calibrated
+        rig.R_BC[:], rig.t_BC[:] = matmul(self.turn, old.R_BC), apply(self.turn, old.t_BC) + self.shift
+        for c in range(2):
+            rig.R_cam[c] = matmul(old.R_cam[c], np.ascontiguousarray(self.turn.T))
+            rig.t_cam[c] = old.t_cam[c] - apply(rig.R_cam[c], self.shift)
+
+    def extended(self, prior: Prior) -> Prior:
+        """A prior of the first state with what is known of the calibration added as its last rows."""
+        s = len(prior.b)
+        H = np.zeros((s + self.size, s + self.size))
+        H[:s, :s], H[s:, s:] = prior.H, np.linalg.inv(self.covariance)
+        self.rebase()
+        return Prior(H, np.concatenate([prior.b, np.zeros(self.size)]))
+
+    def given(self, prior: Prior) -> Prior:
+        """The prior of the states alone, the calibration being what it is now."""
+        s = len(prior.b) - self.size
+        return Prior(prior.H[:s, :s].copy(), prior.b[:s] + apply(prior.H[:s, s:], self.difference()))
+
+    def cost(self, prior: Prior) -> float:
+        """What `given` leaves out of the prior's cost."""
+        s, d = len(prior.b) - self.size, self.difference()
+        return float(0.5 * np.dot(d, apply(prior.H[s:, s:], d)) + np.dot(prior.b[s:], d))
+
+    def gradient(self, prior: Prior, w: Window, m: int) -> np.ndarray:
+        """Gradient (k,) of the prior over m keyframes by the calibration."""
+        s = len(prior.b) - self.size
+        return prior.b[s:] + apply(prior.H[s:], np.concatenate([prior_offset(w, m), self.difference()]))
+
+    def wander(self, H: np.ndarray, b: np.ndarray, seconds: float) -> None:
+        """Let the offset walk for some time: information H, b whose last k rows are the calibration's, in place."""
+        if self._config.time_offset:
+            forget(H, b, len(b) - self.size, self._config.time_offset_walk**2 * seconds)
+
+
+def bordered(H: np.ndarray, g: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pose normal equations H (6 n, 6 n), g (6 n,) with the calibration's k rows and columns added behind."""
+    HX = matmul(H, X)
+    return np.block([[H, HX], [HX.T, matmul_t(X, HX)]]), np.concatenate([g, apply_t(X, g)])
+
+
+def _bounded(value: np.ndarray, largest: float) -> bool:
+    """Shorten a vector in place to the largest length allowed; True if it was longer."""
+    size = float(np.linalg.norm(value))
+    if size <= largest:
+        return False
+    value *= largest / size
+    return True
