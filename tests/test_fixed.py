@@ -14,11 +14,11 @@ import oracles
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numba.core.dispatcher import Dispatcher
 from vio.config import Config
 from vio.events import new_counts
 from vio.fixed import Fixed, Overflow, Register, Rounding, divide, fit, lower, narrow, narrow32, new_log, register, round_divide, round_shift
 from vio.frontend import corners, klt, patch, pyramid, spread, store
+from vio.kernels import Kernel, njit
 
 small = st.integers(-(2**40), 2**40)
 
@@ -109,14 +109,14 @@ def test_a_register_without_limits_is_the_same_register_within_them() -> None:
     assert all(narrow(raw, free) == narrow(raw, limited) == narrow32(np.int32(raw), free) for raw in range(-500, 500))
 
 
-@numba.njit
+@njit
 def _halved_with_a_float(value):
     return int(value * 0.5)
 
 
-def float_types(kernel: Dispatcher) -> list[str]:
+def float_types(kernel: Kernel) -> list[str]:
     """Lines of a kernel's typed intermediate code, of every compiled signature, that hold a float or complex value."""
-    texts = [f":: {kernel.nopython_signatures}"] + [str(overload.type_annotation) for overload in kernel.overloads.values()]
+    texts = [text for version in kernel.versions for text in (f":: {version.signature}", str(version.type_annotation))]
     return [line for text in texts for line in text.splitlines() if re.search(r"::.*(float|complex)\d*", line)]
 
 
@@ -137,12 +137,12 @@ def report() -> None:
     run_all_kernels()
     for module in (pyramid, corners, spread, patch, klt, store):
         for kernel in vars(module).values():
-            if not isinstance(kernel, Dispatcher) or kernel.py_func.__module__ != module.__name__:
+            if not isinstance(kernel, Kernel) or kernel.py_func.__module__ != module.__name__:
                 continue
             for line in float_types(kernel):
                 print(kernel.py_func.__name__, line.strip())
             # what numba inlines shows its types inside its callers
-            if not kernel.overloads and kernel.targetoptions.get("inline") != "always":
+            if not kernel.versions and kernel.targetoptions.get("inline") != "always":
                 print(kernel.py_func.__name__, "was not compiled")
 
 

@@ -54,3 +54,11 @@ def test_the_stamp_of_a_file_covers_what_it_imports_and_nothing_else(tmp_path: P
     before = stamp()
     assert stamp() == before == stamp("other.py") == stamp("config.py")
     assert len({before, *(stamp(name) for name in ("a.py", "b.py", "inner/c.py"))}) == 4
+
+
+def test_a_kernel_inside_another_is_not_compiled_for_python_until_python_calls_it(tmp_path: Path) -> None:
+    """Oracle: arithmetic, and numba's own list of what it compiled for Python."""
+    _package(tmp_path, 1)
+    program = "from vio.caller import twice; from vio.callee import once; print(twice(1), len(once.overloads), len(once.versions), once(5), len(once.overloads))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PATH": "", "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "0", "1", "6", "1"]

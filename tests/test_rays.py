@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import oracles_stereo as oracle
 import pytest
-from numba.core.dispatcher import Dispatcher
 from test_camera import FISHEYE, SPHERES
 from test_fixed import float_types
 from tolerances import EXACT
@@ -19,6 +18,7 @@ from vio.camera import FIELD_RADIUS, Camera, CameraModel, EquidistantCamera
 from vio.errors import ConfigError
 from vio.events import Event, new_counts
 from vio.frontend import outliers, rays, stereo
+from vio.kernels import Kernel
 from vio.precision import Precision
 from vio.types import TrackStatus
 
@@ -183,9 +183,9 @@ def report() -> None:
     run_all_kernels()
     for module in (rays, outliers, stereo):
         for kernel in vars(module).values():
-            if isinstance(kernel, Dispatcher) and kernel.py_func.__module__ == module.__name__:
+            if isinstance(kernel, Kernel) and kernel.py_func.__module__ == module.__name__:
                 print(*(f"{kernel.py_func.__name__}: {line}" for line in float_types(kernel)), sep="\n", end="")
-                print("" if kernel.overloads else f"{kernel.py_func.__name__} was not compiled", end="")
+                print("" if kernel.versions else f"{kernel.py_func.__name__} was not compiled", end="")
 
 
 def test_no_kernel_of_rays_outliers_or_stereo_holds_a_float(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ rounding. Kernels of this package are keyed by their file and by every file of t
 import ast
 import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numba
-from numba.core import caching
+from numba.core import caching, compiler, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.registry import CPUDispatcher
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ARGUMENTS = "config.py"
@@ -64,4 +67,69 @@ def _locators() -> list[type]:
 _implementation = getattr(caching, "CacheImpl", None) or caching._CacheImpl
 _implementation._locator_classes = [*_locators(), *_implementation._locator_classes]
 
-njit = functools.partial(numba.njit, cache=True, nogil=True)
+
+class _Part(JITCodeLibrary):
+    """Code of a kernel for its callers only: linked into them and optimised there, never turned into machine code on its own."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _PartPipeline(compiler.Compiler):
+    """numba's own passes, with the result in a `_Part`."""
+
+    def define_pipelines(self) -> list:
+        self.state.flags.no_compile = True
+        self.state.library = _Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+class _Inside(CPUDispatcher):
+    """A kernel as other kernels see it: typed and lowered, without the wrapper that takes Python's objects apart."""
+
+    def add_overload(self, cres: compiler.CompileResult) -> None:
+        """Keep a version; nothing but its library stands for it, since it has no address."""
+        cres = cres._replace(entry_point=cres.library)
+        self.targetctx.insert_user_function(cres.entry_point, cres.fndesc, [cres.library])
+        self.overloads[tuple(cres.signature.args)] = cres
+
+
+class Kernel(CPUDispatcher):
+    """A compiled function with two faces: called from Python it is an ordinary cached numba function; kernels that call it get `inside`.
+
+    numba by itself would optimise every kernel, translate it and wrap it for Python, and then do it all again for each of its callers.
+    """
+
+    @property
+    def versions(self) -> list[compiler.CompileResult]:
+        """Everything compiled so far, for Python and for other kernels."""
+        return [*self.overloads.values(), *self.inside.overloads.values()]
+
+    @functools.cached_property
+    def inside(self) -> CPUDispatcher:
+        """The version for other kernels; not cached on disk, as it becomes part of each cached caller."""
+        return _Inside(self.py_func, targetoptions=self.targetoptions | {"no_cpython_wrapper": True}, pipeline_class=_PartPipeline)
+
+    @property
+    def _numba_type_(self) -> types.Dispatcher:
+        return types.Dispatcher(self.inside)
+
+    def add_overload(self, cres: compiler.CompileResult) -> None:
+        """Keep a version and tell the kernels inside it where their constants are."""
+        super().add_overload(cres)
+        for environment in cres._find_referenced_environments():
+            cres.library.codegen.set_env(environment.env_name, environment)
+
+
+def njit(function: Callable | None = None, **options: Any) -> Callable:
+    """Decorate a kernel. Options of numba that are used here: inline="always" copies its statements into every caller;
+    error_model="numpy" divides by zero without an exception."""
+    if function is None:
+        return functools.partial(njit, **options)
+    kernel = Kernel(function, targetoptions={"nopython": True, "nogil": True, "no_cfunc_wrapper": True, **options})
+    kernel.enable_caching()
+    return kernel
