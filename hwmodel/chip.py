@@ -45,7 +45,7 @@ class Chip:
 def load_chip(name: str) -> Chip:
     """A chip of hwmodel/data/chips or a user's TOML file: every field a table {value, tag, why}. Raises ConfigError."""
     path = find_toml("chips", name)
-    table = read_toml(path, "chip")
+    table = read_toml(path, what="the chip")
     wanted = {f.name: f.type for f in fields(Chip) if f.name not in ("name", "notes")}
     for field in sorted(set(table) ^ set(wanted), key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"

@@ -50,7 +50,7 @@ def typical(name: str) -> Counts | None:
     path = DATA / "typical" / f"{name}.toml"
     if not path.is_file():
         return None
-    table = read_toml(path, "typical counts")
+    table = read_toml(path, what="the typical counts")
     total, largest = (np.array([table[key].get(event.name, 0) for event in Event], np.int64) for key in ("total", "largest"))
     return Counts(table["frames"], total, largest, f"typical counts of profile {name}: {table['source']}")
 

@@ -26,7 +26,7 @@ class Drone:
 def load_drone(name: str) -> Drone:
     """A drone by name or from a user's TOML. Raises ConfigError for unknown or missing fields and for numbers that make no sense."""
     path = find_toml("drones", name)
-    table = read_toml(path, "drone")
+    table = read_toml(path, what="the drone")
     wanted = [f.name for f in fields(Drone) if f.name != "name"]
     for field in sorted(set(table) ^ set(wanted), key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"

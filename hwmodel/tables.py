@@ -1,12 +1,11 @@
 """The published tables in hwmodel/data, read once; every row keeps its source."""
 
 import csv
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vio.config import ConfigError
+from vio.config import ConfigError, read_toml
 
 DATA = Path(__file__).resolve().parent / "data"
 
@@ -40,16 +39,6 @@ def rows(name: str) -> tuple[dict[str, str], ...]:
     """Rows of a CSV table of hwmodel/data, by column name."""
     with open(DATA / name, newline="", encoding="utf-8") as file:
         return tuple(csv.DictReader(file))
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """A user's or our own TOML file. Raises ConfigError naming the file and, for a syntax error, the line."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the {what} ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from None
 
 
 def find_toml(kind: str, name: str) -> Path:

@@ -46,7 +46,7 @@ def load_technology(name: str, vdd: float | None = None) -> Technology:
     Raises ConfigError for an unknown name or field, and for a voltage outside the validity of the fits.
     """
     path = find_toml("technologies", name)
-    table = read_toml(path, "technology")
+    table = read_toml(path, what="the technology")
     known = set(Technology.__dataclass_fields__) - {"name", "vdd"}
     for field in sorted(set(table) ^ known, key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"

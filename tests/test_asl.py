@@ -54,7 +54,7 @@ REFUSALS = {
     "no images": (_gone("cam0/data"), "holds none of the 12 images"),
     "yaml is not yaml": (_sub("cam0/sensor.yaml", "rate_hz: 20", "rate_hz: [20"), "cam0/sensor.yaml, line"),
     "yaml is a text": (lambda f: (f / "mav0/imu0/sensor.yaml").write_text("hello"), "imu0/sensor.yaml: not a table"),
-    "yaml is binary": (lambda f: (f / "mav0/imu0/sensor.yaml").write_bytes(b"\xff\xfe\x00\x81"), "imu0/sensor.yaml: not YAML"),
+    "yaml is binary": (lambda f: (f / "mav0/imu0/sensor.yaml").write_bytes(b"\xff\xfe\x00\x81"), "imu0/sensor.yaml: not a text file"),
     "intrinsics missing": (_sub("cam0/sensor.yaml", "intrinsics", "intrinsic"), "field 'intrinsics' is missing"),
     "intrinsics too short": (_sub("cam0/sensor.yaml", "200.0, 200.0, ", ""), "4 finite numbers"),
     "intrinsics of another image": (_sub("cam0/sensor.yaml", "160.0, 120.0", "640.0, 512.0"), "do not fit a 320x240 image"),

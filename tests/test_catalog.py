@@ -73,7 +73,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(typed: str, meant: str) ->
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("title = ", "not a catalog"),
+        ("title = ", "not a TOML file"),
         ('licence = "x"', "title: missing"),
         ('title = "x"\nlicence = "y"\ncolour = 1', "colour: no such field"),
         ('title = "x"\nlicence = "y"\n[archives.a]\nfile = "a.zip"', "archives.a.url: missing"),

@@ -184,7 +184,7 @@ def test_an_error_inside_the_engine_keeps_the_frames_before_it(recording: Path, 
     [
         (["no-such-sequence"], 3, "room-small"),
         (["room-small", "--profile", "nonsense"], 2, "known: default"),
-        (["room-small", "--profile", "nonsense.toml"], 2, "cannot read the profile"),
+        (["room-small", "--profile", "nonsense.toml"], 2, "the profile cannot be read"),
         (["room-small", "--set", "backend.windows=8"], 2, "unknown field 'backend.windows'"),
         (["room-small", "--set", "backend.window=99"], 2, "allowed: 3 to 30"),
         (["room-small", "--set", "backend.window"], 2, "write section.field=value"),

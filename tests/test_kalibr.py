@@ -16,6 +16,7 @@ from vio.calibration import Calibration, ImuNoise
 from vio.camera import Camera, DoubleSphereCamera, EquidistantCamera
 from vio.errors import CalibrationError, DataError
 from vio.io import asl, images, kalibr
+from vio.io.image_headers import declared_size
 from vio.io.recording import ReadOptions, sequence_of
 from vio.io.sequence import open_sequence
 
@@ -227,7 +228,7 @@ def test_a_header_that_claims_a_huge_picture_is_refused_before_anything_is_decod
     """Oracle: a decoder that must not be called; the sizes stand in the headers of PNG and JPEG."""
     picture = np.zeros((48, 64), np.uint8)
     encoded = {kind: cv2.imencode(kind, picture)[1].tobytes() for kind in (".png", ".jpg")}
-    assert images.declared_size(encoded[".png"]) == images.declared_size(encoded[".jpg"]) == (64, 48)
+    assert declared_size(encoded[".png"], "x") == declared_size(encoded[".jpg"], "x") == (64, 48)
     monkeypatch.setattr(cv2, "imdecode", lambda *arguments: pytest.fail("decoded"))
     for kind, data in encoded.items():
         with pytest.raises(CalibrationError, match="the image is 64x48, but the calibration says 32x24"):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +12,7 @@ import tomli_w
 
 from vio import precision
 from vio.errors import ConfigError
+from vio.files import parse_toml, read_toml, shown
 from vio.precision import Precision
 
 
@@ -164,7 +164,7 @@ def _replace(base: Any, table: dict[str, Any], path: str, source: str) -> Any:
     for name, value in table.items():
         where = f"{path}{name}"
         if name not in known:
-            raise ConfigError(f"{source}: unknown field '{where}'; known here: {', '.join(known)}")
+            raise ConfigError(f"{source}: unknown field {shown(where)}; known here: {', '.join(known)}")
         values[name] = _convert(getattr(base, name), value, where, source)
     return dataclasses.replace(base, **values)
 
@@ -173,17 +173,17 @@ def _convert(old: Any, value: Any, where: str, source: str) -> Any:
     """Bring one TOML value to the type of the field it replaces."""
     if dataclasses.is_dataclass(old):
         if not isinstance(value, dict):
-            raise ConfigError(f"{source}: '{where}' is a table, not {value!r}")
+            raise ConfigError(f"{source}: '{where}' is a table, not {shown(value)}")
         return _replace(old, value, f"{where}.", source)
     if isinstance(old, Enum):
         allowed = [member.value for member in type(old)]
         if value not in allowed:
-            raise ConfigError(f"{source}: '{where}' is {value!r}; allowed: {', '.join(allowed)}")
+            raise ConfigError(f"{source}: '{where}' is {shown(value)}; allowed: {', '.join(allowed)}")
         return type(old)(value)
-    if isinstance(old, float) and type(value) is int:
+    if isinstance(old, float) and type(value) is int and abs(value) <= _LARGEST_FLOAT:
         return float(value)
     if type(value) is not type(old):
-        raise ConfigError(f"{source}: '{where}' wants a value of type {type(old).__name__}, not {value!r}")
+        raise ConfigError(f"{source}: '{where}' wants a value of type {type(old).__name__}, not {shown(value)}")
     return value
 
 
@@ -196,12 +196,7 @@ def _plain(value: Any) -> Any:
 
 def load(path: Path, base: Config | None = None) -> Config:
     """Read a TOML profile; fields it does not name keep those of `base`. Raises ConfigError naming file and line."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the profile ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    table = read_toml(path, what="the profile")
     return validated(_replace(base or Config(), table, "", str(path)), str(path))
 
 
@@ -217,8 +212,8 @@ def assigned(texts: list[str], form: str, example: str) -> Iterator[tuple[dict[s
         if not equals or not name.strip():
             raise ConfigError(f"--set {text}: write {form}, for example --set {example}")
         try:
-            value = tomllib.loads(f"v = {raw}")["v"]
-        except tomllib.TOMLDecodeError:
+            value = parse_toml(f"v = {raw}", f"--set {text}")["v"]
+        except ConfigError:
             value = raw.strip()
         for key in reversed(name.strip().split(".")):
             value = {key: value}
@@ -281,14 +276,32 @@ _LIMITS = (
     ("online.max_time_offset", 0.0, 1.0),
     ("online.max_shift", 0.0, 10.0),
     ("online.max_turn", 0.0, 3.0),
+    ("backend.gyro_noise_scale", 1e-6, 1e6),
+    ("backend.accel_noise_scale", 1e-6, 1e6),
+    *((f"initial.{name}", 1e-9, 1e6) for name in ("accel_window", "still_gyro", "still_accel")),
+    *((f"initial.{name}_sigma_{case}", 1e-9, 1e6) for name in ("tilt", "velocity") for case in ("still", "moving")),
+    ("initial.gyro_bias_sigma", 1e-9, 1e6),
+    ("initial.accel_bias_sigma", 1e-9, 1e6),
 )
 
+
+_LARGEST_INT, _LARGEST_FLOAT = 2**31 - 1, 1e12  # of the fields without a range of their own
 
 _WORDS = (
     ("frontend.corner", r"shi_tomasi|harris", "shi_tomasi, harris"),
     ("frontend.frame_store", r"raw|block1|block2", "raw, block2, block1"),
     ("backend.arithmetic", r"float64|float32|m([1-9]|[1-4]\d|5[0-2])", "float64, float32, or m1 to m52, a mantissa of so many bits"),
 )
+
+
+def _check_numbers(part: Any, where: str, source: str) -> None:
+    """Raise ConfigError for a number that no register and no equation can take, whatever its field."""
+    for name, value in _plain(part).items():
+        if isinstance(value, dict):
+            _check_numbers(value, f"{where}{name}.", source)
+        most = _LARGEST_INT if isinstance(value, int) else _LARGEST_FLOAT
+        if isinstance(value, int | float) and not abs(value) <= most:
+            raise ConfigError(f"{source}: '{where}{name}' is {shown(value)}; allowed: up to {most:g} in magnitude")
 
 
 def _check_words(config: Config, source: str) -> None:
@@ -302,6 +315,7 @@ def _check_words(config: Config, source: str) -> None:
 
 def validated(config: Config, source: str) -> Config:
     """Return the config if every value makes sense, else raise ConfigError naming the field and its range."""
+    _check_numbers(config, "", source)
     for name, smallest, largest in _LIMITS:
         section, attribute = name.split(".")
         value = getattr(getattr(config, section), attribute)

@@ -100,15 +100,15 @@ def load_run(folder: Path) -> tuple["Config", "Counts"]:
     from hwmodel.counts import from_run
     from vio import config
     from vio.events import Event
+    from vio.io.npz import read_arrays
 
     for name in ("config.toml", "counts.npz"):
         if not (folder / name).is_file():
             raise DataError(f"{folder / name}: not there; give the folder that `tinyvio run` wrote")
-    try:
-        with np.load(folder / "counts.npz", allow_pickle=False) as data:
-            counts, events = data["counts"], [str(name) for name in data["events"]]
-    except (ValueError, KeyError, OSError, EOFError) as error:
-        raise DataError(f"{folder / 'counts.npz'}: not the counts of a run ({error})") from None
+    arrays = read_arrays(folder / "counts.npz")
+    counts, events = arrays.get("counts"), [str(name) for name in np.atleast_1d(arrays.get("events", ()))]
+    if counts is None or counts.ndim != 2 or counts.dtype.kind not in "iu" or counts.shape[1] != len(events):
+        raise DataError(f"{folder / 'counts.npz'}: not the counts of a run")
     if events != [event.name for event in Event]:
         raise DataError(f"{folder / 'counts.npz'}: its events are those of another version; run the sequence again")
     return config.load(folder / "config.toml"), from_run(counts, str(folder))
@@ -119,14 +119,15 @@ def _with_the_runs_picture(chip: "Chip", run: Path) -> "Chip":
     import json
 
     from hwmodel.live import with_picture
+    from vio.files import LARGEST_JSON, read_text
 
     path = run / "metrics.json"
     if not path.is_file():
         return chip
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = json.loads(read_text(path, LARGEST_JSON, DataError))
         return with_picture(chip, int(metrics["image_width"]), int(metrics["image_height"])) if "image_width" in metrics else chip
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not the metrics of a run ({error})") from None
 
 

@@ -15,6 +15,7 @@ from vio.errors import ConfigError, TinyvioError
 if TYPE_CHECKING:
     from vio.config import Config
 
+_LONGEST_LINE = 2000
 INTERRUPTED = 130  # the shell's convention for SIGINT
 TOPIC_SENSORS = ("cam0", "cam1", "imu0", "truth")
 
@@ -28,8 +29,9 @@ TimeOffsetOption = Annotated[
 
 
 def say(text: str) -> None:
-    """One line on standard error."""
-    typer.echo(" ".join(text.split()), err=True)
+    """One line on standard error; of what a file put into it, control characters and all beyond 2000 characters are left out."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    typer.echo(line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}...", err=True)
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:

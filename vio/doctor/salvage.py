@@ -7,10 +7,11 @@ import numpy as np
 
 from vio.calibration import ImuNoise
 from vio.errors import DataError
-from vio.io import asl
-from vio.io.camera_yaml import read_yaml
+from vio.files import read_bytes
+from vio.io import asl, tables
 from vio.io.sensor_yaml import read_imu_noise
 from vio.io.sequence import GroundTruth, Sequence
+from vio.io.yaml_text import read_yaml
 
 _COLUMNS = {"imu0": 6, "state_groundtruth_estimate0": 7, "mocap0": 7}  # that are needed; cameras have file names
 
@@ -29,8 +30,8 @@ class Table:
 def read(folder: Path) -> Table | None:
     """The readable rows of a sensor's table, in file order; None if there are none."""
     try:
-        text = (folder / "data.csv").read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError:
+        text = read_bytes(folder / "data.csv", tables.LARGEST, DataError).decode("utf-8-sig", "replace").splitlines()
+    except DataError:
         return None
     columns = _COLUMNS.get(folder.name, 0)
     good, bad = [], []
@@ -54,11 +55,11 @@ def _parsed(row: str, columns: int) -> tuple[int, list[float], str] | None:
     try:
         t_ns = int(cells[0])
         if columns:
-            return (t_ns, [float(cell) for cell in cells[1 : columns + 1]], "") if len(cells) > columns and abs(t_ns) < 2**63 else None
+            return (t_ns, [float(cell) for cell in cells[1 : columns + 1]], "") if len(cells) > columns and abs(t_ns) < tables.FARTHEST_NS else None
         name = cells[1].strip()
     except (ValueError, IndexError):
         return None
-    return (t_ns, [], name) if Path(name).suffix and abs(t_ns) < 2**63 else None
+    return (t_ns, [], name) if tables.is_inside(name) and Path(name).suffix and abs(t_ns) < tables.FARTHEST_NS else None
 
 
 def reopened(root: Path, tables: dict[str, Table], scratch: Path, mono: bool) -> Sequence | None:

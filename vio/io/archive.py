@@ -3,8 +3,11 @@
 Zip: PKWARE's APPNOTE 6.3, sections 4.3.7 (local header) and 4.4; `zipfile` reads the directory, ZIP64 included.
 """
 
+import errno
 import fnmatch
+import gzip
 import io
+import itertools
 import re
 import shutil
 import stat
@@ -27,8 +30,11 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extr
 _JUNK = ("__MACOSX/*", "*/__MACOSX/*", "*.DS_Store")
 _TAIL = 1 << 14  # holds the central directory of an archive of archives
 _BOMB_RATIO = 20  # recordings are PNG and short tables: nothing honest unpacks to so many times its size
-_BOMB_SLACK = 1 << 20
+_BOMB_SLACK, _TAR_SLACK = 1 << 20, 1 << 20
 _PIECE = 1 << 20
+_LARGEST_READ = 1 << 26  # at once, of what a header says is there
+_MOST_MEMBERS = 500_000  # an hour of stereo at 50 Hz has 360,000
+_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL)  # faults of a member's name
 
 Progress = Callable[[int, int], None]
 
@@ -65,6 +71,8 @@ class RangedFile(io.RawIOBase):
         stop = self._length if size is None or size < 0 else min(self._at + size, self._length)
         if stop <= self._at:
             return b""
+        if stop - self._at > _LARGEST_READ:
+            raise zipfile.BadZipFile("a directory of more than 64 MB")
         before = b"".join(self._source.stream(self._at, min(stop, self._tail_at))) if self._at < self._tail_at else b""
         got = before + self._tail[max(0, self._at - self._tail_at) : max(0, stop - self._tail_at)]
         self._at += len(got)
@@ -128,34 +136,80 @@ def unpack(path: Path, folder: Path, most: int | None, flat: bool, progress: Pro
     twenty times the archive). `progress(done, total)` counts bytes. Raises DataError naming archive and member, NoRoom for the disk.
     """
     try:
-        with _members(path) as members:
+        with _members(path, _allowed(path, most)) as members:
             kept = [m for m in members if not any(fnmatch.fnmatch(m.name, junk) for junk in _JUNK)]
-            _judge(path, kept, most)
+            _judge(path, kept, _allowed(path, most))
             if flat:
                 kept = [m for m in kept if m.name.endswith((".yaml", ".yml"))]
             need_room(folder, sum(m.size for m in kept))
             _write(path, kept, folder, flat, progress)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, NotImplementedError, UnicodeDecodeError) as error:
+    except OSError as error:
+        if not isinstance(error, gzip.BadGzipFile) and error.errno not in _NAMES:
+            raise
+        raise DataError(f"{path.name}: damaged, or a member's name is none for a file: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, RuntimeError, ValueError, LookupError, OverflowError) as error:
         raise DataError(f"{path.name}: damaged, or not an archive of its kind: {' '.join(str(error).split())}") from None
 
 
+def _allowed(path: Path, most: int | None) -> int:
+    """Bytes that an archive may unpack to."""
+    return _BOMB_RATIO * path.stat().st_size + _BOMB_SLACK if most is None else most
+
+
+class _Bounded(io.RawIOBase):
+    """A packed stream that is read and passed over up to a limit only, and never much at once: a tar is walked by unpacking all of it."""
+
+    def __init__(self, file: IO[bytes], limit: int) -> None:
+        self._file, self._limit = file, limit
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes. Raises ReadError beyond the limits."""
+        if not 0 <= size <= _LARGEST_READ:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self._check(self.tell() + size)
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, which unpacks all that is passed over. Raises ReadError beyond the limits."""
+        self._check(offset)
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Place of the next byte."""
+        return self._file.tell()
+
+    def _check(self, place: int) -> None:
+        if place > self._limit:
+            raise tarfile.ReadError(f"it would unpack to more than the {gigabytes(self._limit)} it may have; refused, nothing was unpacked")
+
+
 @contextmanager
-def _members(path: Path) -> Iterator[list[_Member]]:
+def _members(path: Path, limit: int) -> Iterator[list[_Member]]:
     """The members of an archive while it is open."""
     if path.name.endswith(".zip"):
         with zipfile.ZipFile(path) as packed:
             yield [_zip_member(path, packed, info) for info in packed.infolist()]
         return
-    with tarfile.open(path, "r:" if path.name.endswith(".tar") else "r:gz") as packed:
-        yield [_tar_member(path, packed, info) for info in packed]
+    opener = open if path.name.endswith(".tar") else gzip.open
+    overhead = limit + _TAR_SLACK  # headers, and padding to blocks
+    with opener(path, "rb") as file, tarfile.open(fileobj=_Bounded(file, limit + overhead), mode="r:") as packed:
+        yield [_tar_member(path, packed, info) for info in itertools.islice(packed, _MOST_MEMBERS + 1)]
 
 
 def _zip_member(path: Path, packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise DataError(f"{path.name}: {info.filename!r} is a link or a device; refused, nothing was unpacked")
-    if info.flag_bits & 1:
-        raise DataError(f"{path.name}: {info.filename!r} is encrypted")
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{path.name}: {info.filename!r} is encrypted, or neither stored nor deflated")
     return _Member(info.filename, info.file_size, info.is_dir(), lambda: packed.open(info))
 
 
@@ -165,8 +219,10 @@ def _tar_member(path: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) -> _
     return _Member(info.name, info.size, info.isdir(), lambda: packed.extractfile(info))
 
 
-def _judge(path: Path, members: list[_Member], most: int | None) -> None:
+def _judge(path: Path, members: list[_Member], limit: int) -> None:
     """Refuse an archive with a name that leads outside, a name twice, or more bytes than it may have."""
+    if len(members) > _MOST_MEMBERS:
+        raise DataError(f"{path.name}: more than {_MOST_MEMBERS} members; refused, nothing was unpacked")
     seen: set[str] = set()
     for member in members:
         name = member.name.rstrip("/")
@@ -175,7 +231,6 @@ def _judge(path: Path, members: list[_Member], most: int | None) -> None:
         if name in seen and not member.is_folder:
             raise DataError(f"{path.name}: {member.name!r} is there twice; refused, nothing was unpacked")
         seen.add(name)
-    limit = _BOMB_RATIO * path.stat().st_size + _BOMB_SLACK if most is None else most
     total = sum(member.size for member in members)
     if total > limit:
         raise DataError(f"{path.name}: would unpack to {gigabytes(total)}, more than the {gigabytes(limit)} it may have; refused, nothing was unpacked")

@@ -125,7 +125,7 @@ def _named_by_stamp(folder: Path) -> tuple[np.ndarray, list[Path], tuple[str, ..
     """Images called `<nanoseconds>.png` (or another image suffix), in time order."""
     found = [path for path in folder.glob("*") if path.suffix.lower() in _IMAGES] if folder.is_dir() else []
     stamped = sorted((int(path.stem), path) for path in found if path.stem.isascii() and path.stem.isdigit() and len(path.stem) <= 19)
-    if not stamped or stamped[-1][0] >= 2**63:
+    if not stamped or stamped[-1][0] >= tables.FARTHEST_NS:
         raise DataError(f"{folder}: no images with a table data.csv, and none whose names are stamps in nanoseconds")
     other = len(found) - len(stamped)
     return np.array([t for t, _ in stamped], np.int64), [p for _, p in stamped], (f"{folder}: {other} images whose names are no stamps",) if other else ()
@@ -143,7 +143,7 @@ def _ground_truth(root: Path, T_SB: np.ndarray) -> tuple[GroundTruth | None, tup
     columns = next(c for c in (16, 10, 7) if c == 7 or tables.columns(path) > c)
     t_ns, values, faults = _numbers(path, columns)
     length = np.linalg.norm(values[:, 3:7], axis=1)
-    good = np.isfinite(values[:, :10]).all(axis=1) & (length > 0.5) & (length < 2.0)
+    good = (np.abs(values) <= tables.FARTHEST_M).all(axis=1) & (length > 0.5) & (length < 2.0)
     if not good.all():
         faults += (f"{path}: dropped {int((~good).sum())} of {len(good)} rows that are not finite or not a rotation",)
     if good.sum() < 2:

@@ -19,6 +19,7 @@ from vio.io.bag_store import Bag
 from vio.io.bag_topics import choose
 from vio.io.recording import Pictures, ReadOptions, Recording
 from vio.io.sequence import GroundTruth
+from vio.io.tables import FARTHEST_M
 
 Progress = Callable[[int, int], None]
 _FILES = (".bag", ".mcap", ".db3")
@@ -85,7 +86,7 @@ def _truth(source: str, t_ns: np.ndarray, rows: np.ndarray, warnings: list[str])
         return None
     t_ns, rows = _in_order(source, t_ns, rows, warnings)
     length = np.linalg.norm(rows[:, 3:7], axis=1)
-    good = np.isfinite(rows).all(axis=1) & (length > 0.5) & (length < 2.0)
+    good = (np.abs(rows) <= FARTHEST_M).all(axis=1) & (length > 0.5) & (length < 2.0)
     if good.sum() < 2:
         warnings.append(f"{source}: fewer than two usable poses, so nothing is compared with it")
         return None

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from vio.errors import DataError
+from vio.files import shown
 from vio.io.images import check_size, decode
 
 # encoding: bytes per sample, channels, and OpenCV's conversion to BGR or None. Source: sensor_msgs/image_encodings.hpp.
@@ -22,10 +23,10 @@ def check_encoding(message: Any, source: str) -> None:
     """Raise DataError, which begins with `source`, for an encoding that cannot be read."""
     if not hasattr(message, "encoding"):
         if "compressedDepth" in message.format:
-            raise DataError(f"{source}: a compressed depth image ('{message.format}'); odometry needs intensity images")
+            raise DataError(f"{source}: a compressed depth image ({shown(message.format)}); odometry needs intensity images")
         return
     if message.encoding not in _ENCODINGS:
-        raise DataError(f"{source}: encoding '{message.encoding}' is not supported; supported: {', '.join(_ENCODINGS)}, and compressed images")
+        raise DataError(f"{source}: encoding {shown(message.encoding)} is not supported; supported: {', '.join(_ENCODINGS)}, and compressed images")
 
 
 def decode_message(message: Any, source: str, width: int, height: int) -> np.ndarray:
@@ -44,12 +45,15 @@ def decode_message(message: Any, source: str, width: int, height: int) -> np.nda
     rows = np.asarray(message.data, np.uint8)[: message.step * height].reshape(height, message.step)[:, :row]
     picture = np.ascontiguousarray(rows).view(np.uint8 if sample == 1 else ">u2" if message.is_bigendian else "<u2")
     picture = picture.reshape((height, width) if channels == 1 else (height, width, channels))
-    return _converted(np.ascontiguousarray(picture, np.uint8 if sample == 1 else np.uint16), conversion)
+    return _converted(source, np.ascontiguousarray(picture, np.uint8 if sample == 1 else np.uint16), conversion)
 
 
-def _converted(picture: np.ndarray, conversion: str | None) -> np.ndarray:
+def _converted(source: str, picture: np.ndarray, conversion: str | None) -> np.ndarray:
     if conversion is None:
         return picture
     import cv2
 
-    return cv2.cvtColor(picture, getattr(cv2, conversion))
+    try:
+        return cv2.cvtColor(picture, getattr(cv2, conversion))
+    except cv2.error:
+        raise DataError(f"{source}: an image of this size does not exist in its encoding") from None

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from vio.errors import DataError, TinyvioError
+from vio.files import shown
+from vio.io.bag_guard import check
 
 _REPAIR = {".bag": "rosbag reindex", ".mcap": "mcap recover", ".db3": "ros2 bag reindex"}
 _REPORT_EVERY = 500  # messages
@@ -77,13 +79,17 @@ class Bag:
 
     def __init__(self, path: Path) -> None:
         """Open; raises DataError for a bag that is damaged, cut off, or of another version."""
-        from rosbags.highlevel import AnyReader
+        from rosbags import rosbag1, rosbag2
         from rosbags.typesys import Stores, get_typestore
 
         self.path = path
         self._lock = threading.Lock()
+        self._ros1 = path.suffix.lower() == ".bag" and path.is_file()
         with self._readable():
-            self._reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+            check(path)
+            # the types as ROS defines them: those in the bag would have to be compiled, and whoever wrote them is a stranger
+            self._store = get_typestore(Stores.ROS1_NOETIC if self._ros1 else Stores.ROS2_HUMBLE)
+            self._reader = (rosbag1 if self._ros1 else rosbag2).Reader(path)
             self._reader.open()
             self.types = {c.topic: c.msgtype for c in self._reader.connections if c.msgcount}
 
@@ -91,12 +97,16 @@ class Bag:
         """One pass over the messages of these topics. Raises DataError if the bag is damaged."""
         result = Scan({topic: self.types[topic] for topic in topics})
         connections = [c for c in self._reader.connections if c.topic in topics]
+        for connection in connections:
+            self._check_type(connection)
         total = result.lost = sum(c.msgcount for c in connections)
         with self._lock, self._readable():
             for done, (connection, log_ns, data) in enumerate(self._reader.messages(connections), 1):
                 topic, kind = connection.topic, connection.msgtype
+                if type(log_ns) is not int or not 0 <= log_ns < 2**63:
+                    raise DataError(f"{self.path}: {topic}: a message logged at {shown(log_ns)}, which is no time")
                 if kind in _NUMBERS:
-                    message = self._reader.deserialize(data, kind)
+                    message = self._deserialized(data, kind)
                     result.add(topic, _nanoseconds(message.header.stamp.sec, message.header.stamp.nanosec), _NUMBERS[kind][1](message))
                 else:
                     result.add(topic, self._stamp_of(data), result.place(topic, log_ns))
@@ -112,12 +122,25 @@ class Bag:
             connections = [c for c in self._reader.connections if c.topic == topic]
             for k, (connection, _, data) in enumerate(self._reader.messages(connections, start=log_ns, stop=log_ns + 1)):
                 if k == number:
-                    return self._reader.deserialize(data, connection.msgtype)
+                    return self._deserialized(data, connection.msgtype)
         raise DataError(f"{self.path}: {topic}: the message logged at {log_ns} ns is gone")
+
+    def _deserialized(self, data: bytes, kind: str) -> Any:
+        """The message that these bytes are."""
+        return self._store.deserialize_ros1(data, kind) if self._ros1 else self._store.deserialize_cdr(data, kind)
+
+    def _check_type(self, connection: Any) -> None:
+        """Raise DataError for a type that has ROS's name, but by its digest other fields."""
+        if not connection.digest:
+            return
+        kind = connection.msgtype
+        known = self._store.generate_msgdef(kind)[1] if self._ros1 else self._store.hash_rihs01(kind)
+        if self._ros1 != connection.digest.startswith("RIHS") and connection.digest not in (known, "*"):
+            raise DataError(f"{self.path}: {connection.topic}: its {kind} is not ROS's, its fields are others; convert it to a standard message")
 
     def _stamp_of(self, data: bytes) -> int:
         """Header stamp of a serialised message that begins with one, without touching the picture behind it."""
-        if not self._reader.is2:
+        if self._ros1:
             return _nanoseconds(*struct.unpack_from("<II", data, 4))
         return _nanoseconds(*struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4))
 

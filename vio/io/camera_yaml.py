@@ -4,39 +4,22 @@ Kalibr's names: camera_model pinhole (intrinsics fu, fv, cu, cv) or ds (xi, alph
 (ASL: radial-tangential), equidistant or none. Source: https://github.com/ethz-asl/kalibr/wiki/supported-models
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vio.camera import Camera, CameraModel, DoubleSphereCamera, EquidistantCamera
 from vio.errors import CalibrationError
+from vio.files import shown
 
 _RADIAL_TANGENTIAL = ("radial-tangential", "radtan", "plumb_bob", "radtan4")
 _EQUIDISTANT = ("equidistant", "kannala-brandt", "kb4", "fisheye")
 _DOUBLE_SPHERE = ("ds", "double-sphere", "double_sphere")
 _SUPPORTED = "pinhole with radial-tangential (radtan), equidistant or none, and ds (double sphere)"
 LARGEST_SIDE = 16384  # px
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a table of fields, with or without OpenCV's `%YAML:1.0` first line. Raises CalibrationError naming file and line."""
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        # blanked, not removed: the line numbers in errors stay those of the file
-        lines = ["" if line.startswith("%YAML:") else line for line in text.splitlines()]
-        fields = yaml.safe_load("\n".join(lines))
-    except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise CalibrationError(f"{path}{where}: not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
-    if not isinstance(fields, dict):
-        raise CalibrationError(f"{path}: not a table of fields")
-    return fields
+LARGEST_ARM = 100.0  # m between two sensors of a rig
+_LARGEST_FOCAL = 1e6  # px
+_LARGEST_COEFFICIENT = 1e3  # of a distortion
 
 
 def parse_camera(fields: dict[str, Any], source: str) -> CameraModel:
@@ -52,7 +35,7 @@ def parse_camera(fields: dict[str, Any], source: str) -> CameraModel:
         _check_pinhole(pinhole, width, height, source)
         return DoubleSphereCamera(width, height, *pinhole, xi, alpha)
     if model != "pinhole":
-        raise CalibrationError(f"{source}: camera_model '{model}' is not supported; supported: {_SUPPORTED}")
+        raise CalibrationError(f"{source}: camera_model {shown(model)} is not supported; supported: {_SUPPORTED}")
     pinhole = floats(fields, "intrinsics", 4, source)
     _check_pinhole(pinhole, width, height, source)
     return _distorted(fields, (width, height, *pinhole), source)
@@ -60,7 +43,7 @@ def parse_camera(fields: dict[str, Any], source: str) -> CameraModel:
 
 def _check_pinhole(pinhole: list[float], width: int, height: int, source: str) -> None:
     fx, fy, cx, cy = pinhole
-    if fx <= 0 or fy <= 0 or not (0 <= cx < width and 0 <= cy < height):
+    if not (1.0 <= fx <= _LARGEST_FOCAL and 1.0 <= fy <= _LARGEST_FOCAL) or not (0 <= cx < width and 0 <= cy < height):
         raise CalibrationError(f"{source}: intrinsics {pinhole} do not fit a {width}x{height} image; the order is fu, fv, cu, cv")
 
 
@@ -72,8 +55,10 @@ def _distorted(fields: dict[str, Any], pinhole: tuple, source: str) -> CameraMod
     if model == "none":
         return Camera(*pinhole)
     if model not in _RADIAL_TANGENTIAL + _EQUIDISTANT:
-        raise CalibrationError(f"{source}: distortion_model '{fields.get('distortion_model')}' is not supported; supported: {_SUPPORTED}")
+        raise CalibrationError(f"{source}: distortion_model {shown(fields.get('distortion_model'))} is not supported; supported: {_SUPPORTED}")
     values = floats(fields, name, 4, source)
+    if max(map(abs, values)) > _LARGEST_COEFFICIENT:
+        raise CalibrationError(f"{source}: '{name}' is {shown(values)}; coefficients beyond {_LARGEST_COEFFICIENT:g} describe no lens")
     return Camera(*pinhole, *values) if model in _RADIAL_TANGENTIAL else EquidistantCamera(*pinhole, *values)
 
 
@@ -85,10 +70,12 @@ def parse_rigid(value: Any, name: str, source: str) -> np.ndarray:
         raise CalibrationError(f"{source}: field '{name}' is missing")
     try:
         T = np.array(value, np.float64).reshape(4, 4)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise CalibrationError(f"{source}: '{name}' must hold 16 numbers, the rows of a 4x4 matrix") from None
     R = T[:3, :3]
-    if not np.isfinite(T).all() or np.abs(R @ R.T - np.eye(3)).max() > 1e-3 or np.linalg.det(R) < 0 or (T[3] != (0, 0, 0, 1)).any():
+    if not (np.abs(T) <= LARGEST_ARM).all():
+        raise CalibrationError(f"{source}: '{name}' holds a number beyond {LARGEST_ARM:g}; a translation is in metres, and every number finite")
+    if np.abs(R @ R.T - np.eye(3)).max() > 1e-3 or np.linalg.det(R) < 0 or (T[3] != (0, 0, 0, 1)).any():
         raise CalibrationError(f"{source}: '{name}' is not a rigid transform: its rotation must be orthonormal with determinant +1, its last row 0 0 0 1")
     return T
 
@@ -101,10 +88,10 @@ def floats(fields: dict[str, Any], name: str, count: int, source: str) -> list[f
     # YAML 1.1 takes 1e-4 (no dot) for a text, so texts are converted too
     try:
         numbers = [float(v) for v in value]
-    except (TypeError, ValueError):
-        raise CalibrationError(f"{source}: '{name}' is {value!r}; {count} numbers are needed") from None
+    except (TypeError, ValueError, OverflowError):
+        raise CalibrationError(f"{source}: '{name}' is {shown(value)}; {count} numbers are needed") from None
     if len(numbers) != count or not np.isfinite(numbers).all():
-        raise CalibrationError(f"{source}: '{name}' is {value!r}; {count} finite numbers are needed")
+        raise CalibrationError(f"{source}: '{name}' is {shown(value)}; {count} finite numbers are needed")
     return numbers
 
 

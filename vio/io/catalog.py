@@ -11,13 +11,13 @@ What is not known is left out. A user's file replaces the shipped one of the sam
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vio.errors import DataError
+from vio.files import read_toml
 from vio.io.resources import resource
 
 _DATASET = {"title": str, "homepage": str, "licence": str, "citation": str, "traps": list, "base": str, "md5_suffix": str, "unverified": str}
@@ -106,7 +106,7 @@ def load() -> dict[str, Entry]:
 
 def rendered_names() -> tuple[str, ...]:
     """Names of the built-in sequences, which are not fetched; read without loading the renderer."""
-    return tuple(tomllib.loads(resource("datasets", f"{_BUILTIN}.toml").read_text(encoding="utf-8")))
+    return tuple(read_toml(resource("datasets", f"{_BUILTIN}.toml")))
 
 
 def find(name: str) -> Entry:
@@ -150,10 +150,7 @@ def _meant(name: str, entries: Mapping[str, Entry]) -> str:
 
 def _read(path: Path) -> list[Entry]:
     """The entries of one file."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a catalog: {error}") from None
+    table = read_toml(path, DataError, "the catalog")
     _check(path, "", table, _DATASET | _TABLES, ("title", "licence"))
     archives = {key: _archive(path, key, fields, table) for key, fields in table.get("archives", {}).items()}
     return [_entry(path, name, fields, table, archives) for name, fields in table.get("sequences", {}).items()]

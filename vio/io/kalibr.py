@@ -13,8 +13,9 @@ from vio import lie
 from vio.calibration import Calibration, ImuNoise
 from vio.camera import CameraModel
 from vio.errors import CalibrationError
-from vio.io.camera_yaml import lens_names, number, number_list, optional_float, parse_camera, parse_rigid, read_yaml
+from vio.io.camera_yaml import lens_names, number, number_list, optional_float, parse_camera, parse_rigid
 from vio.io.sensor_yaml import TIME_OFFSET, check_clocks, read_imu_noise
+from vio.io.yaml_text import read_yaml
 
 CHAIN, IMU = "camchain-imucam.yaml", "imu.yaml"
 _CHAINS = (CHAIN, "*camchain-imucam*.yaml", "*imucam_chain*.yaml", "*camchain*.yaml")

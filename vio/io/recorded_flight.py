@@ -1,7 +1,7 @@
 """Recorded poses from any file of them, and the smooth flight through them."""
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def read_poses(source: Path) -> RecordedPoses:
         t_ns, states, lines = _tum(path)
     keep, faults = tables.ascending(path, t_ns, lines)
     length = np.linalg.norm(states[:, 3:7], axis=1)
-    good = keep & np.isfinite(states).all(axis=1) & (np.abs(length - 1.0) < 0.1)
+    good = keep & (np.abs(states) <= tables.FARTHEST_M).all(axis=1) & (np.abs(length - 1.0) < 0.1)
     if good.sum() < keep.sum():
         faults += (f"{path}: dropped {int(keep.sum() - good.sum())} rows that are not finite or not a rotation",)
     t_ns, states = t_ns[good], states[good]
@@ -74,21 +74,18 @@ def _euroc(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _tum(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same of a TUM file: seconds, position, quaternion xyzw, separated by blanks."""
-    try:
-        text = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: neither a folder, nor a CSV, nor a TUM text file") from None
-    rows = [(number, line.split()) for number, line in enumerate(text, 1) if line.strip() and not line.lstrip().startswith("#")]
+    rows = [(number, line.split()) for number, line in enumerate(tables.read_lines(path), 1) if line.strip() and not line.lstrip().startswith("#")]
     stamps, values = np.empty(len(rows), np.int64), np.zeros((len(rows), _STATE))
     for k, (number, cells) in enumerate(rows):
         try:
-            stamps[k] = int((Decimal(cells[0]) * 10**9).to_integral_value())  # a float64 would be off by 100 ns at today's dates
+            stamp = Decimal(cells[0]) * 10**9  # a float64 would be off by 100 ns at today's dates
+            stamps[k] = int(stamp.to_integral_value()) if abs(stamp) < tables.FARTHEST_NS else tables.FARTHEST_NS
             values[k, [0, 1, 2, 4, 5, 6, 3]] = [float(cell) for cell in cells[1:]]
-        except (ValueError, OverflowError, InvalidOperation):
+        except (ValueError, ArithmeticError):
             raise DataError(f"{path}, line {number}: not a TUM row: t[s] tx ty tz qx qy qz qw") from None
-    return stamps, values, np.array([number for number, _ in rows])
+    lines = np.array([number for number, _ in rows], np.int64)
+    tables.check_stamps(path, stamps, lines)
+    return stamps, values, lines
 
 
 def _unbroken(path: Path, t_ns: np.ndarray) -> tuple[slice, tuple[str, ...]]:
@@ -114,5 +111,5 @@ def flight_through(poses: RecordedPoses) -> Flight:
     """The smooth flight through recorded poses. Raises DataError if they are too few."""
     try:
         return through_poses(poses.t_ns, poses.states[:, :3], poses.states[:, 3:7], knot_spacing(poses.t_ns))
-    except ValueError as error:
+    except (ValueError, np.linalg.LinAlgError) as error:
         raise DataError(f"{poses.path}: {error}") from None

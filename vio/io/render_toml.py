@@ -1,12 +1,12 @@
 """Specifications of rendered sequences from TOML: files of many, a file of one, single assignments."""
 
 import dataclasses
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from vio.config import assigned
 from vio.errors import ConfigError, DataError
+from vio.files import read_toml, shown
 from vio.io.render_spec import RenderSpec, checked
 
 
@@ -21,8 +21,8 @@ def load_specs(path: Path) -> dict[str, RenderSpec]:
         base = RenderSpec()
         if isinstance(table, dict) and "like" in table:
             like = table.pop("like")
-            if like not in specs:
-                raise ConfigError(f"{path}: '{name}.like' is {like!r}, which is no table above it")
+            if not isinstance(like, str) or like not in specs:
+                raise ConfigError(f"{path}: '{name}.like' is {shown(like)}, which is no table above it")
             base = specs[like]
         specs[name] = checked(_filled(base, table, name, path), f"{path}: {name}")
     return specs
@@ -33,7 +33,7 @@ def load_spec(path: Path, known: dict[str, RenderSpec]) -> RenderSpec:
     table = _tables(path)
     like = table.pop("like", None)
     if like is not None and (not isinstance(like, str) or like not in known):
-        raise ConfigError(f"{path}: 'like' is {like!r}; known: {', '.join(known)}")
+        raise ConfigError(f"{path}: 'like' is {shown(like)}; known: {', '.join(known)}")
     return checked(_filled(known[like] if like else RenderSpec(), table, "", path), str(path))
 
 
@@ -54,22 +54,19 @@ def overridden(spec: RenderSpec, assignments: list[str]) -> RenderSpec:
 
 def _tables(path: Path) -> dict[str, Any]:
     """Content of a TOML file."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    return read_toml(path, DataError, "the sequences")
 
 
 def _filled(base: Any, table: Any, where: str, path: Path | str) -> Any:
     """`base` with the fields of a TOML table put in; unknown names and wrong types are refused."""
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: '{where}' is a table, not {table!r}")
+        raise ConfigError(f"{path}: '{where}' is a table, not {shown(table)}")
     fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
     values = {}
     for name, value in table.items():
         full = f"{where}.{name}" if where else name
         if name not in fields:
-            raise ConfigError(f"{path}: unknown field '{full}'; known here: {', '.join(fields)}")
+            raise ConfigError(f"{path}: unknown field {shown(full)}; known here: {', '.join(fields)}")
         values[name] = _converted(fields[name], value, full, path)
     return dataclasses.replace(base, **values)
 
@@ -84,8 +81,8 @@ def _converted(old: Any, value: Any, where: str, path: Path | str) -> Any:
                 return tuple(_numbers(row, 3) for row in value)
             return _numbers(value, len(old))
         return float(value) if isinstance(old, float) else _same_type(old, value)
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise ConfigError(f"{path}: '{where}' is {value!r}, which does not fit") from None
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+        raise ConfigError(f"{path}: '{where}' is {shown(value)}, which does not fit") from None
 
 
 def _numbers(row: list, count: int) -> tuple[float, ...]:

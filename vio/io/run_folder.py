@@ -1,8 +1,8 @@
 """A run folder read back: what `tinyvio run` left, as arrays."""
 
 import csv
+import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ import numpy as np
 from vio import config as configuration
 from vio.config import Config
 from vio.errors import DataError, TinyvioError
+from vio.files import LARGEST_JSON, read_text
+from vio.io import tables
+from vio.io.npz import read_arrays
 from vio.io.sequence import GroundTruth
 from vio.io.writers import EUROC_HEADER, HEALTH_COLUMNS, RUN_FORMAT, packed_columns
 from vio.runner import HealthRow, TrackTable, Trajectory
@@ -52,15 +55,36 @@ def open_run(folder: Path) -> StoredRun:
         config = configuration.load(folder / "config.toml")
     except TinyvioError as error:
         raise DataError(f"{folder}: its configuration cannot be read ({error}); run `tinyvio run` again") from None
-    states, stages, counts, tracks = (_arrays(folder / f"{name}.npz") for name in ("states", "stages", "counts", "tracks"))
+    states, stages, counts, tracks = (read_arrays(folder / f"{name}.npz") for name in ("states", "stages", "counts", "tracks"))
     try:
-        return StoredRun(
+        run = StoredRun(
             folder, str(metrics["sequence"]), config, metrics, _trajectory(folder / "trajectory_euroc.csv"), _covariance(states["covariance"]),
             counts["t_ns"], counts["counts"], tuple(str(name) for name in counts["events"]), stages,
             TrackTable(tracks["rows"], tracks["ids"].astype(np.int64), tracks["uv_raw"], tracks["status"]), _health(folder / "health.csv"), _truth(folder),
         )
-    except (KeyError, ValueError, IndexError, TypeError, csv.Error) as error:
+        _check_shapes(run)
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, OverflowError, csv.Error) as error:
         raise DataError(f"{folder}: damaged ({type(error).__name__}: {error}); run `tinyvio run` again") from None
+    return run
+
+
+def _check_shapes(run: StoredRun) -> None:
+    """Raise ValueError for arrays that do not fit each other, or are not of the kind they are to be: "i" whole numbers, "f" floats."""
+    poses, frames, features = len(run.trajectory.t_ns), len(run.frame_t_ns), len(run.tracks.ids)
+    wanted = [
+        ("covariance", run.covariance, "f", (poses, 15, 15)), ("t_ns", run.frame_t_ns, "i", (frames,)), ("counts", run.counts, "i", (frames, len(run.events))),
+        *((name, row, "i", (frames,)) for name, row in run.stage_ns.items()),
+        ("rows", run.tracks.rows, "i", (frames,)), ("uv_raw", run.tracks.uv_raw, "i", (features, 2)), ("status", run.tracks.status, "u", (features,)),
+    ]  # fmt: skip
+    if run.ground_truth is not None:
+        truth, n = run.ground_truth, len(run.ground_truth.t_ns)
+        wanted += [("ground truth", truth.t_ns, "i", (n,)), ("ground truth", truth.p_WB, "f", (n, 3)), ("ground truth", truth.q_WB, "f", (n, 4))]
+        wanted += [("ground truth", part, "f", (n, width)) for part, width in ((truth.v_WB, 3), (truth.biases, 6)) if part is not None]
+    for name, array, kind, shape in wanted:
+        if array.shape != shape or array.dtype.kind != kind:
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not {kind} of {shape}")
+    if features != int(run.tracks.rows.sum()) or (features and run.tracks.rows.min() < 0):
+        raise ValueError(f"{features} features in tracks.npz, but the frames have {int(run.tracks.rows.sum())}")
 
 
 def _metrics(folder: Path) -> dict[str, Any]:
@@ -69,8 +93,8 @@ def _metrics(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{folder}: no run folder, there is no metrics.json; `tinyvio run SEQUENCE --out DIR` makes one")
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+        metrics = json.loads(read_text(path, LARGEST_JSON, DataError))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     found = metrics.get("format") if isinstance(metrics, dict) else None
     if found != RUN_FORMAT or "sequence" not in metrics:
@@ -78,18 +102,9 @@ def _metrics(folder: Path) -> dict[str, Any]:
     return metrics
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """All members of an npz archive."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged ({error}); run `tinyvio run` again") from None
-
-
 def _trajectory(path: Path) -> Trajectory:
     """trajectory_euroc.csv; its numbers carry every bit."""
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    header, *lines = tables.read_lines(path)
     if header != EUROC_HEADER:
         raise ValueError(f"{path.name} has no header")
     rows = [line.split(",") for line in lines]
@@ -108,11 +123,10 @@ def _covariance(packed: np.ndarray) -> np.ndarray:
 
 def _health(path: Path) -> tuple[HealthRow, ...]:
     """health.csv."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        if tuple(reader.fieldnames or ()) != HEALTH_COLUMNS:
-            raise ValueError(f"{path.name} has no header")
-        rows = list(reader)
+    reader = csv.DictReader(io.StringIO(read_text(path, tables.LARGEST, DataError), newline=""), strict=True)
+    if tuple(reader.fieldnames or ()) != HEALTH_COLUMNS:
+        raise ValueError(f"{path.name} has no header")
+    rows = list(reader)
     return tuple(
         HealthRow(int(r["t_ns"]), r["state"], tuple(filter(None, r["reasons"].split(";"))), int(r["tracked"]), r["initialised_by"], r["message"]) for r in rows
     )
@@ -122,5 +136,5 @@ def _truth(folder: Path) -> GroundTruth | None:
     """ground_truth.npz where there is one."""
     if not (folder / _TRUTH).is_file():
         return None
-    arrays = _arrays(folder / _TRUTH)
+    arrays = read_arrays(folder / _TRUTH)
     return GroundTruth(arrays["t_ns"], arrays["p_WB"], arrays["q_WB"], arrays.get("v_WB"), arrays.get("biases"))

@@ -9,9 +9,11 @@ from vio import lie
 from vio.calibration import Calibration, ImuNoise
 from vio.camera import CameraModel
 from vio.errors import CalibrationError
-from vio.io.camera_yaml import floats, optional_float, parse_camera, parse_rigid, read_yaml
+from vio.io.camera_yaml import floats, optional_float, parse_camera, parse_rigid
+from vio.io.yaml_text import read_yaml
 
 TIME_OFFSET = "timeshift_cam_imu"  # Kalibr's name and sense: t_imu = t_cam + offset, in seconds
+_SMALLEST, _LARGEST = 1e-12, 1e6
 _NOISE = ("gyroscope_noise_density", "gyroscope_random_walk", "accelerometer_noise_density", "accelerometer_random_walk")
 
 
@@ -58,4 +60,6 @@ def read_imu_noise(fields: dict[str, Any], source: str, rate_name: str = "rate_h
     for name, value in zip(names, values):
         if value <= 0:
             raise CalibrationError(f"{source}: '{name}' is {value:g}; it must be positive")
+        if not _SMALLEST <= value <= _LARGEST:  # their squares and inverses have to be numbers too
+            raise CalibrationError(f"{source}: '{name}' is {value:g}; allowed: {_SMALLEST:g} to {_LARGEST:g}")
     return ImuNoise(*values)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -212,10 +212,20 @@ def _md5(part: Part, chosen: Candidate, report: Report) -> str | None:
     beside = chosen.source.name + archive.md5_url.removeprefix(archive.url)
     source = FileSource(Path(beside)) if isinstance(chosen.source, FileSource) else HttpSource(beside, Patience(tries=2))
     try:
-        text = b"".join(source.stream(0, None))[:200].decode("ascii").split()
+        text = _beginning(source.stream(0, None)).decode("ascii").split()
     except (DataError, OSError, UnicodeDecodeError):
         text = []
     if text and len(text[0]) == 32:
         return text[0].lower()
     report.say(f"{beside}: no md5 there")
     return None
+
+
+def _beginning(pieces: Iterator[bytes]) -> bytes:
+    """The first 200 bytes of a stream, of which no more is taken."""
+    data = b""
+    for piece in pieces:
+        data += piece
+        if len(data) >= 200:
+            break
+    return data[:200]

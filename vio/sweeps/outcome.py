@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vio.errors import DataError
+from vio.files import LARGEST_JSON, read_text
 from vio.io.writers import write_atomic
+
+
+STATUSES = ("ok", "diverged", "failed", "refused")
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,30 @@ class Store:
     def load(self, key: str) -> Outcome | None:
         """The outcome of a point, None if it has none or if its file is damaged."""
         try:
-            content: Any = json.loads(self._path(key).read_text(encoding="utf-8"))
+            content: Any = json.loads(read_text(self._path(key), LARGEST_JSON, DataError))
             if content.pop("key") != key:
                 return None
-            return Outcome(**content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            outcome = Outcome(**content)
+        except (DataError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+        return outcome if _is_sound(outcome) else None
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"
+
+
+def _is_sound(outcome: Outcome) -> bool:
+    """Whether everything in it is of the type it is declared with: a file may hold anything."""
+    texts = isinstance(outcome.reason, str) and outcome.status in STATUSES
+    tables = all(isinstance(table, dict) for table in (outcome.metrics, outcome.counts, outcome.timing))
+    if not (texts and tables):
+        return False
+    metrics = all(_is_plain(value, True) for value in outcome.metrics.values()) and all(_is_plain(value, False) for value in outcome.timing.values())
+    return metrics and all(isinstance(pair, list) and len(pair) == 2 and all(type(n) is int and 0 <= n < 2**63 for n in pair) for pair in outcome.counts.values())
+
+
+def _is_plain(value: Any, nothing: bool) -> bool:
+    """A text, a finite number within reach of a float, or, where it is allowed, nothing."""
+    if value is None:
+        return nothing
+    return isinstance(value, str) or (isinstance(value, int | float) and abs(value) < 1e300)

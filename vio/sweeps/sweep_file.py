@@ -1,7 +1,6 @@
 """The sweep file: which configurations, on which sequences, with which seeds. Everything in it is checked before the first run."""
 
 import itertools
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from vio.config import Config
 from vio.errors import ConfigError
+from vio.files import read_toml, shown
 from vio.sweeps.fields import changed, flattened, signals, with_widths
 
 MOST = 100_000  # variants; more is a slip of the pen
@@ -57,13 +57,7 @@ class SweepFile:
 
 def load(path: Path, profile: Callable[[str], Config]) -> SweepFile:
     """Read and check a sweep file; `profile(name)` gives the base configuration. Raises ConfigError naming file and field."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the sweep file ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from None
-    reader = _Reader(str(path), table)
+    reader = _Reader(str(path), read_toml(path, what="the sweep file"))
     sequences, optional = reader.texts("sequences"), reader.texts("optional")
     if not sequences + optional:
         raise ConfigError(f"{path}: 'sequences' is empty: name at least one, for example sequences = [\"room\"]")
@@ -88,7 +82,7 @@ class _Reader:
         """A value of the type of its default."""
         value = self._left.pop(name, default)
         if type(value) is not type(default):
-            raise ConfigError(f"{self.source}: '{name}' wants a value of type {type(default).__name__}, not {value!r}")
+            raise ConfigError(f"{self.source}: '{name}' wants a value of type {type(default).__name__}, not {shown(value)}")
         return value
 
     def table(self, name: str) -> dict[str, Any]:
@@ -111,21 +105,21 @@ class _Reader:
         """A number within a range."""
         value = self._left.pop(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ConfigError(f"{self.source}: '{name}' is {value!r}; allowed: {low:g} to {high:g}")
+            raise ConfigError(f"{self.source}: '{name}' is {shown(value)}; allowed: {low:g} to {high:g}")
         return float(value)
 
     def count(self, name: str) -> int | None:
         """A positive integer or nothing."""
         value = self._left.pop(name, None)
         if value is not None and (type(value) is not int or value < 1):
-            raise ConfigError(f"{self.source}: '{name}' is {value!r}; allowed: whole numbers from 1")
+            raise ConfigError(f"{self.source}: '{name}' is {shown(value)}; allowed: whole numbers from 1")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
         rows = self.value(name, [])
         if not all(isinstance(row, str) and row for row in rows):
-            raise ConfigError(f"{self.source}: '{name}' is a list of texts, not {rows!r}")
+            raise ConfigError(f"{self.source}: '{name}' is a list of texts, not {shown(rows)}")
         return tuple(rows)
 
     def seeds(self) -> tuple[int, ...]:
@@ -133,7 +127,7 @@ class _Reader:
         is_there = "seeds" in self._left
         rows = self.value("seeds", [])
         if (is_there and not rows) or not all(type(row) is int and 0 <= row < 2**31 for row in rows):
-            raise ConfigError(f"{self.source}: 'seeds' is a list of whole numbers from 0, not {rows!r}")
+            raise ConfigError(f"{self.source}: 'seeds' is a list of whole numbers from 0, not {shown(rows)}")
         return tuple(dict.fromkeys(rows))
 
     def search(self) -> Search:
@@ -150,7 +144,7 @@ class _Reader:
     def finish(self, known: str = _KNOWN) -> None:
         """Refuse what nobody asked for."""
         if self._left:
-            raise ConfigError(f"{self.source}: unknown field '{next(iter(self._left))}'; known here: {known}")
+            raise ConfigError(f"{self.source}: unknown field {shown(next(iter(self._left)))}; known here: {known}")
 
 
 def _variants(reader: _Reader, base: Config) -> tuple[tuple[str, ...], tuple[Variant, ...]]:
@@ -178,7 +172,7 @@ def _axes(reader: _Reader, name: str) -> dict[str, list[Any]]:
     axes = flattened(reader.table(name))
     for field, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise ConfigError(f"{reader.source}: '{name}.{field}' is {values!r}: it wants a list of values with at least one")
+            raise ConfigError(f"{reader.source}: '{name}.{field}' is {shown(values)}: it wants a list of values with at least one")
     return axes
 
 
@@ -188,6 +182,6 @@ def _narrowed(config: Config, widths: dict[str, list[Any]], source: str) -> list
         return [Variant(config)]
     for signal, row in widths.items():
         if not all(type(bits) is int for bits in row):
-            raise ConfigError(f"{source}: 'word_length.{signal}' is a list of whole numbers of bits, not {row!r}")
+            raise ConfigError(f"{source}: 'word_length.{signal}' is a list of whole numbers of bits, not {shown(row)}")
     where = f"{source}: word_length"
     return [Variant(with_widths(config, {signal: bits}, where), signal, bits) for signal, row in widths.items() for bits in row]
