@@ -47,9 +47,25 @@ def _one(event: Event | None, frames: int = 0, keyframes: int = 0) -> Counts:
     return Counts(frames, total, total, "one event")
 
 
-def flight(config: Config, counts: np.ndarray, chip: Chip, technology: Technology, fps: float) -> Flight:
-    """Price the frames of a run, counts (frames, events), at the operating point that its rate needs. Raises ConfigError as `evaluate` does."""
-    run = from_run(counts)
+@dataclass(frozen=True)
+class Tariff:
+    """uJ of every event at one operating point. table (modules + 1, events + 2, 3): leakage is the last module; the last columns are one
+    frame and one replayed observation; low, nominal, high.
+    """
+
+    table: np.ndarray
+    clock_MHz: float
+    vdd: float
+
+    def price(self, counts: np.ndarray) -> np.ndarray:
+        """uJ (frames, modules + 1, 3) of frames with counts (frames, events)."""
+        steps, keys = counts[:, Event.GAUSS_NEWTON_ITERATION], counts[:, Event.KEYFRAME]
+        replays = counts[:, Event.REPROJECTION] * steps / np.maximum(steps + keys, 1)
+        return np.einsum("fe,meb->fmb", np.column_stack([counts, np.ones(len(counts)), replays]), self.table)
+
+
+def tariff(config: Config, run: Counts, chip: Chip, technology: Technology, fps: float) -> Tariff:
+    """Prices at the operating point that the rate needs with the counts of `run`. Raises ConfigError as `evaluate` does."""
     clock, point = operating_point(timing(config, run, chip), chip, technology, fps)
     buffers = memory_map(config, chip)
     prices = Prices(buffers, point, chip)
@@ -60,7 +76,7 @@ def flight(config: Config, counts: np.ndarray, chip: Chip, technology: Technolog
             total = total + band
         return np.array(total) * 1e-6
 
-    table = np.zeros((len(MODULES) + 1, len(Event) + 2, 3))  # uJ: module, event (then: one frame, one replayed observation), band
+    table = np.zeros((len(MODULES) + 1, len(Event) + 2, 3))
     work = work_per_event(config)
     for event in Event:
         if event not in (Event.BLOCK_ENCODED, Event.BLOCK_DECODED, Event.KEYFRAME):
@@ -71,14 +87,17 @@ def flight(config: Config, counts: np.ndarray, chip: Chip, technology: Technolog
     table[MODULES.index("refinement"), -2] = price(refined(config, _one(None, 2)))
     table[-1, -2] = sum((np.array(band) for band in leakage_mW(buffers, kilogates(config, chip), point)), np.zeros(3)) * 1e3 / fps
     table[MODULES.index("landmark elimination"), -1] = price(estimator.observation_replayed(config))
-    steps, keys = counts[:, Event.GAUSS_NEWTON_ITERATION], counts[:, Event.KEYFRAME]
-    replays = counts[:, Event.REPROJECTION] * steps / np.maximum(steps + keys, 1)
-    columns = np.column_stack([counts, np.ones(len(counts)), replays])
-    energy = np.einsum("fe,meb->fmb", columns, table)
-    total = energy.sum(1)
-    used = high_water(run)
+    return Tariff(table, clock, point.vdd)
+
+
+def flight(config: Config, counts: np.ndarray, chip: Chip, technology: Technology, fps: float) -> Flight:
+    """Price the frames of a run, counts (frames, events), at the operating point that its rate needs. Raises ConfigError as `evaluate` does."""
+    run, buffers = from_run(counts), memory_map(config, chip)
+    prices = tariff(config, run, chip, technology, fps)
+    energy = prices.price(counts)
+    total, used = energy.sum(1), high_water(run)
     return Flight(
-        (*MODULES, "leakage"), energy[:, :, 1], total, fps, Band(*(total.mean(0) * fps * 1e-3)), clock, point.vdd,
+        (*MODULES, "leakage"), energy[:, :, 1], total, fps, Band(*(total.mean(0) * fps * 1e-3)), prices.clock_MHz, prices.vdd,
         total_kilobytes(buffers), used_kilobytes(buffers, used), used)
 
 

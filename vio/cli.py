@@ -18,6 +18,8 @@ from vio.commands.report import report
 from vio.commands.run import run
 from vio.commands.sweep import sweep
 from vio.commands.vectors import vectors
+from vio.commands.view import view
+from vio.commands.viewing import ServingCommand
 
 app = typer.Typer(
     help="Visual-inertial odometry for tiny robots.",
@@ -43,7 +45,9 @@ def _main(
     pass
 
 
-for _command in (run, report, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision, vectors):
+for _command in (run, view):
+    app.command(cls=ServingCommand)(_command)
+for _command in (report, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision, vectors):
     app.command()(_command)
 app.command("list")(list_sequences)
 

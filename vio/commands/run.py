@@ -18,12 +18,17 @@ from vio.commands.common import (
     resolve_config,
     say,
 )
+from vio.commands.viewing import HostOption, SaveOption, ServeOption, ViewOption, wanted_outputs, watched
 from vio.errors import DataError, TinyvioError
 
 if TYPE_CHECKING:
     from vio.config import Config
     from vio.io.sequence import Sequence
+    from vio.odometry import Odometry
     from vio.runner import RunResult
+    from vio.types import FrameOutput, StereoFrame
+
+    Observer = Callable[[Odometry, StereoFrame, FrameOutput], None]
 
 
 @guarded
@@ -40,6 +45,10 @@ def run(
     topic: TopicOption = None,
     time_offset: TimeOffsetOption = None,
     on_chip: Annotated[bool, typer.Option("--chip", help="Also price every frame on a chip: chip.parquet, and `chip` in metrics.json.")] = False,
+    view: ViewOption = False,
+    save_rrd: SaveOption = None,
+    serve: ServeOption = None,
+    host: HostOption = "127.0.0.1",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings and errors remain.")] = False,
 ) -> None:
     """Run odometry over a sequence and write trajectory, metrics, health, counts and configuration.
@@ -58,6 +67,8 @@ def run(
 
     - `tinyvio run MH_01_easy --profile navion --chip` adds uJ per frame and mW on a chip
 
+    - `tinyvio run room --view` shows it as it happens; `--serve` in a browser, `--save-rrd room.rrd` later
+
     Ctrl-C ends the run early and keeps what was processed.
     """
     from vio.console import Progress
@@ -66,6 +77,7 @@ def run(
 
     if on_chip:
         live.require()
+    wanted = wanted_outputs(view, save_rrd, serve, host)
     config = resolve_config(profile, assignments or [])
     with Progress(quiet) as progress:
         rendered = sequence.partition("@")[0] in rendered_names() and not Path(sequence).exists()
@@ -75,7 +87,8 @@ def run(
     comment = f"tinyvio run {sequence} --start {start:g}" + (f" --max-frames {max_frames}" if max_frames else "") + (" --mono" if mono else "")
     comment += (f" --calibration {calibration}" if calibration else "") + "".join(f" --topic {text}" for text in topic or [])
     comment += f" --time-offset {time_offset!r}" if time_offset is not None else ""
-    _run_and_write(opened, config, RunOptions(start, max_frames, threads), folder, comment, quiet, on_chip)
+    with watched(wanted, opened, config) as (observe, drawn):
+        _run_and_write(opened, config, RunOptions(start, max_frames, threads), folder, comment, quiet, on_chip, observe, drawn)
 
 
 def _open(name: str, mono: bool, progress: Callable[[int, int], None], **options: Any) -> "Sequence":
@@ -88,16 +101,22 @@ def _open(name: str, mono: bool, progress: Callable[[int, int], None], **options
     return opened
 
 
-def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: Path, comment: str, quiet: bool, on_chip: bool) -> None:
-    """The run proper, its files and its table; exits with 130 after Ctrl-C and 1 after an error inside the engine."""
+def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: Path, comment: str, quiet: bool, on_chip: bool, observe: "Observer", drawn: Callable[[], None]) -> None:
+    """The run proper, its files and its table; exits with 130 after Ctrl-C and 1 after an error inside the engine.
+
+    `observe` sees every frame, `drawn` is called after the last.
+    """
     from vio import evaluation, runner
     from vio.console import Progress, table
     from vio.io import writers
+    from vio.io.map_file import MapHistory
 
     first, last = runner.selected(opened, options)
     writers.prepare_folder(folder)
+    history = MapHistory(opened.calibration)
     with interruptible() as stop, Progress(quiet, last - first) as progress:
-        result = runner.run(opened, config, options, progress.frame, stop)
+        result = runner.run(opened, config, options, progress.frame, stop, observe=lambda *seen: (history.observe(*seen), observe(*seen)))
+        drawn()
     errors = evaluation.accuracy(result.trajectory, opened.ground_truth)
     metrics = evaluation.metrics(opened.name, result, errors)
     metrics |= {"image_width": opened.calibration.left.width, "image_height": opened.calibration.left.height}
@@ -105,6 +124,7 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
     if priced:
         metrics["chip"] = live.metrics(priced)
     writers.write_run(folder, result, metrics, config, comment, opened.ground_truth)
+    history.write(folder)
     if priced:
         live.write(folder, priced, result)
     _report_skipped(result)

@@ -1,0 +1,54 @@
+"""`tinyvio view`: finished runs in the viewer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vio.commands.common import guarded, say
+from vio.commands.viewing import HostOption, SaveOption, ServeOption, ViewOption, opened_output, wanted_outputs
+from vio.errors import ConfigError
+
+
+@guarded
+def view(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, or a recording (.rrd).")],
+    compare: Annotated[Path | None, typer.Option(metavar="RUN2", help="Another run to lay over it.")] = None,
+    window: ViewOption = False,
+    save_rrd: SaveOption = None,
+    serve: ServeOption = None,
+    host: HostOption = "127.0.0.1",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Open a finished run in the viewer, from its files alone; pictures come from the recording if it is still there.
+
+    Examples:
+
+    - `tinyvio view runs/room-default`
+
+    - `tinyvio view runs/room-default --compare runs/room-tiny --serve`
+
+    - `tinyvio view runs/room-default --save-rrd room.rrd`
+    """
+    wanted = wanted_outputs(window or (save_rrd is None and serve is None), save_rrd, serve, host)
+    if run.suffix == ".rrd":
+        _open_recording(run, compare, save_rrd, serve)
+        return
+    from vio.console import Progress
+    from vio.viewer import stored
+
+    runs = [stored.open_finished(folder, say) for folder in (run, compare) if folder is not None]
+    with opened_output(wanted, " and ".join(item.title for item in runs)) as output, Progress(quiet) as progress:
+        stored.draw(output, runs, progress.work("drawing"))
+        output.flush()
+
+
+def _open_recording(path: Path, compare: Path | None, save_rrd: Path | None, serve: int | None) -> None:
+    """A recording in rerun's window, as it is."""
+    from vio.viewer.outputs import start_program
+
+    if compare is not None or save_rrd is not None or serve is not None:
+        raise ConfigError(f"{path}: a recording is opened in the viewer's window as it is; --compare, --save-rrd and --serve are for run folders")
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such recording")
+    start_program(path)
