@@ -1,6 +1,7 @@
 """The window as a watcher sees it: poses of its keyframes and what couples them in the linear system. Copies, made on demand alone."""
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,17 +39,23 @@ def snapshot(w: Window, n: int) -> Snapshot:
 def sparsity(window: Snapshot) -> np.ndarray:
     """Labels (5 n, 5 n) uint8 of `Coupling`: the 3x3 blocks of the system after the landmarks' elimination, in the order of its elimination."""
     n = len(window.T_WB)
-    labels = np.zeros((COMPONENTS * n, COMPONENTS * n), np.uint8)
     if n == 0:
-        return labels
+        return np.zeros((0, 0), np.uint8)
+    labels, position = _structure(n).copy(), layout(n).position
+    prior = np.concatenate([position[window.in_prior, :2].ravel(), position[0]])
+    labels[np.ix_(prior, prior)] = Coupling.PRIOR
+    poses = np.ix_(position[:, :2].ravel(), position[:, :2].ravel())
+    labels[poses] = np.where(np.kron(window.shared > 0, np.ones((2, 2), bool)), np.uint8(Coupling.LANDMARKS), labels[poses])
+    return labels
+
+
+@lru_cache(maxsize=64)
+def _structure(n: int) -> np.ndarray:
+    """Labels of what a window of n keyframes has whatever it sees."""
     order = layout(n)
     stored = order.slot >= 0
-    labels[stored | stored.T] = Coupling.FILL_IN
+    labels = np.where(stored | stored.T, np.uint8(Coupling.FILL_IN), np.uint8(Coupling.NOTHING))
     for i in range(n - 1):
         pair = order.position[i : i + 2].ravel()
         labels[np.ix_(pair, pair)] = Coupling.INERTIAL
-    prior = np.concatenate([order.position[window.in_prior, :2].ravel(), order.position[0]])
-    labels[np.ix_(prior, prior)] = Coupling.PRIOR
-    for i, j in np.argwhere(window.shared > 0):
-        labels[np.ix_(order.position[i, :2], order.position[j, :2])] = Coupling.LANDMARKS
     return labels

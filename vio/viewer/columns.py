@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import rerun as rr
 
 FRAME, SENSOR = "frame", "sensor_time"  # the timelines: frame number, and ns of the sensor's clock
@@ -47,6 +48,29 @@ class Columns:
         return [rr.TimeColumn(FRAME, sequence=[row[0] for row in rows]), rr.TimeColumn(SENSOR, timestamp=stamps.astype("datetime64[ns]"))]
 
 
-def _joined(parts: list[Sequence[Any]]) -> Sequence[Any]:
-    """Arrays one after the other; lists (texts, pictures) likewise."""
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [item for part in parts for item in part]
+def _joined(parts: list[Sequence[Any]]) -> Any:
+    """Arrays one after the other; lists (texts, pictures) likewise.
+
+    Lines and pictures become Arrow arrays here, without a copy per line: rerun's own conversion of them costs more than all the rest.
+    """
+    if not isinstance(parts[0], np.ndarray):
+        items = [item for part in parts for item in part]
+        return _blobs(items) if isinstance(items[0], bytes) else items
+    values = np.concatenate(parts)
+    return _strips(values) if values.ndim == 3 else values
+
+
+def _blobs(items: list[bytes]) -> pa.Array:
+    """Byte strings as a list array of uint8."""
+    offsets = np.concatenate([[0], np.cumsum([len(item) for item in items])]).astype(np.int32)
+    inner = pa.Array.from_buffers(pa.uint8(), int(offsets[-1]), [None, pa.py_buffer(b"".join(items))])
+    return pa.ListArray.from_arrays(offsets, inner, type=pa.list_(pa.field("item", pa.uint8(), nullable=False)))
+
+
+def _strips(values: np.ndarray) -> pa.Array:
+    """Lines (n, points, 2 or 3) as a list array of vectors of float32."""
+    n, points, dimensions = values.shape
+    vector = pa.list_(pa.field("item", pa.float32(), nullable=False), dimensions)
+    inner = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values, np.float32).ravel()), type=vector)
+    offsets = np.arange(n + 1, dtype=np.int32) * points
+    return pa.ListArray.from_arrays(offsets, inner, type=pa.list_(pa.field("item", vector, nullable=False)))

@@ -3,8 +3,6 @@
 Ramps are `viridis` and categories Okabe and Ito's (2008), both at a few support points.
 """
 
-from collections import deque
-
 import numpy as np
 
 from vio.backend.snapshot import Coupling
@@ -59,21 +57,17 @@ class Tails:
     """The last positions of every feature, as arrays of one size: where a track is younger its tail has no length."""
 
     def __init__(self) -> None:
-        self._past: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=TAIL - 1)  # ids ascending, uv
+        self._ids, self._tails = np.zeros(0, np.int64), np.zeros((0, TAIL, 2), np.float32)  # ids ascending
 
     def extend(self, ids: np.ndarray, uv: np.ndarray, alive: np.ndarray) -> np.ndarray:
         """Tails (n, TAIL, 2) float32 of the features ids (n,) at uv (n, 2), newest first; those `alive` (n,) are remembered."""
-        tails = np.repeat(uv[:, None], TAIL, axis=1).astype(np.float32)
-        for k, (known, at) in enumerate(reversed(self._past), start=1):
-            tails[:, k] = tails[:, k - 1]
-            if len(known):
-                row = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-                found = known[row] == ids
-                tails[found, k] = at[row[found]]
-        for k in range(len(self._past) + 1, TAIL):
-            tails[:, k] = tails[:, k - 1]
-        order = np.argsort(ids[alive])
-        self._past.append((ids[alive][order], uv[alive][order]))
+        tails = np.repeat(uv[:, None].astype(np.float32), TAIL, axis=1)
+        if len(self._ids):
+            row = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+            found = self._ids[row] == ids
+            tails[found, 1:] = self._tails[row[found], :-1]
+        order = np.flatnonzero(alive)[np.argsort(ids[alive])]
+        self._ids, self._tails = ids[order], tails[order]
         return tails
 
 
