@@ -17,7 +17,7 @@ from vio.cli import app
 from vio.commands.common import resolve_config
 from vio.events import Event
 
-FILES = {"trajectory.tum", "trajectory_euroc.csv", "metrics.json", "config.toml", "counts.npz", "health.csv", "tracks.npz", "states.npz", "stages.npz"}
+FILES = {"trajectory.tum", "trajectory_euroc.csv", "metrics.json", "config.toml", "counts.npz", "health.csv", "tracks.npz", "states.npz", "stages.npz", "map.npz"}
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

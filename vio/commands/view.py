@@ -30,10 +30,10 @@ def view(
 
     - `tinyvio view runs/room-default --save-rrd room.rrd`
     """
-    wanted = wanted_outputs(window or (save_rrd is None and serve is None), save_rrd, serve, host)
     if run.suffix == ".rrd":
         _open_recording(run, compare, save_rrd, serve)
         return
+    wanted = wanted_outputs(window or (save_rrd is None and serve is None), save_rrd, serve, host)
     from vio.console import Progress
     from vio.viewer import stored
 
@@ -51,4 +51,5 @@ def _open_recording(path: Path, compare: Path | None, save_rrd: Path | None, ser
         raise ConfigError(f"{path}: a recording is opened in the viewer's window as it is; --compare, --save-rrd and --serve are for run folders")
     if not path.is_file():
         raise ConfigError(f"{path}: no such recording")
+    wanted_outputs(True, None, None, "127.0.0.1")
     start_program(path)
