@@ -16,6 +16,7 @@ from vio.commands.precision import precision
 from vio.commands.render import render
 from vio.commands.report import report
 from vio.commands.run import run
+from vio.commands.stress import stress
 from vio.commands.sweep import sweep
 from vio.commands.vectors import vectors
 from vio.commands.view import view
@@ -47,7 +48,7 @@ def _main(
 
 for _command in (run, view):
     app.command(cls=ServingCommand)(_command)
-for _command in (report, doctor, render, convert, corrupt, fetch, sweep, chip, budget, precision, vectors):
+for _command in (report, doctor, render, convert, corrupt, fetch, sweep, stress, chip, budget, precision, vectors):
     app.command()(_command)
 app.command("list")(list_sequences)
 

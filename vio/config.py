@@ -136,6 +136,7 @@ class HealthConfig:
     saturated_gyro: float = 1.0  # rad/s; a run of equal samples below this is rest, not the end of the range
     saturated_accel: float = 12.0  # m/s^2
     still_motion: float = 1.0  # px of predicted motion between two frames above which equal pictures cannot be
+    max_contradictions: float = 0.15  # share of the features; EuRoC's clip stays below 0.1
     max_innovation: float = 64.0  # squared innovation over its degrees of freedom; recorded IMUs reach 50, their noise being no white one
     max_velocity_sigma: float = 0.3  # m/s, of the three components together
     restart_after: float = 10.0  # s without vision after which the window is opened anew

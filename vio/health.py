@@ -12,6 +12,7 @@
 | `frame_repeated` | the very picture of the frame before although the rig moved: it is not looked at | `still_motion` |
 | `picture_blind` | nothing in the picture to hold on to: features wait for the next one | |
 | `exposure_jump` | brightness changed between two frames: taken out before tracking | |
+| `contradictions` | of the features, five frames long, this share contradicts the motion of the others: something else moves | `max_contradictions` |
 | `few_tracks` | fewer landmarks than this took part | `min_tracks` |
 | `innovation` | the frame contradicts the inertial prediction beyond its covariance | `max_innovation` |
 | `uncertain` | deviation of the velocity above this | `max_velocity_sigma` |
@@ -30,10 +31,11 @@ import numpy as np
 
 from vio.config import HealthConfig
 from vio.saved import Maybe
-from vio.types import Health, HealthState, NavState
+from vio.types import Health, HealthState, NavState, Tracks, TrackStatus
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B (n, 3), a_B (n, 3)
 _SPIKES_IN_A_ROW = 3
+_RECENT = 5  # frames over which contradictions are averaged
 _USUAL = 15  # frames whose median interval is the usual one
 
 
@@ -110,6 +112,7 @@ class HealthMonitor:
         self._limits = limits
         self._reasons = ""  # words
         self._intervals = np.zeros(0, np.int64)  # ns between the last frames
+        self._contradictions = np.zeros(0)  # share of the features in the last frames
         self._seen_ns: int | None = None  # the last frame in which enough landmarks took part
         self._settled = False  # whether the first state has become certain
         self._calm_frames = 0  # in a row since vision was lost
@@ -131,6 +134,15 @@ class HealthMonitor:
         edges = np.concatenate([[begin_ns], inside, [end_ns]])
         if len(imu_t_ns) == 0 or (np.diff(edges) > round(self._limits.imu_gap * 1e9)).any():
             self.note("imu_gap")
+
+    def look(self, tracks: Tracks) -> None:
+        """Look at what became of the features of a frame."""
+        if len(tracks.ids) == 0:
+            return
+        against = np.isin(tracks.status, (TrackStatus.OUTLIER, TrackStatus.GATED))
+        self._contradictions = np.append(self._contradictions, against.mean())[-_RECENT:]
+        if len(self._contradictions) == _RECENT and self._contradictions.mean() > self._limits.max_contradictions:
+            self.note("contradictions")
 
     def left_out(self, reason: str, initialised_by: str, repairs: int) -> Health:
         """Verdict on a frame that was not processed; reasons noted before stay for the next one."""
@@ -195,4 +207,4 @@ class HealthMonitor:
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
         flags = {"_settled": False, "_lost": False}
-        return {"_reasons": "", "_intervals": np.zeros(0, np.int64), "_seen_ns": Maybe(0), "_calm_frames": 0, "_repairs": 0, "restarts": 0, **flags}
+        return {"_reasons": "", "_intervals": np.zeros(0, np.int64), "_contradictions": np.zeros(0), "_seen_ns": Maybe(0), "_calm_frames": 0, "_repairs": 0, "restarts": 0, **flags}

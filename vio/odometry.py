@@ -107,6 +107,7 @@ class Odometry:
             self._pre = self._back_end.preintegration()
             self._standstill.drop_anchor()
             clock.lap("back_end")
+        self._monitor.look(seen.tracks)
         self._last_t_ns, self._at_ns, self._last = t_ns, at_ns, state
         return FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps)
 

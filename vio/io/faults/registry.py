@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from vio.errors import ConfigError
-from vio.io.faults import clocks, inertial, pictures, rig
+from vio.io.faults import clocks, inertial, pictures, rig, scene
 from vio.io.faults.base import Fault
 from vio.io.faults.take import Take
 from vio.io.sequence import Sequence
@@ -18,6 +18,8 @@ FAULTS: dict[str, type[Fault]] = {
     "frozen": pictures.Frozen,
     "overexposed": pictures.Overexposed,
     "exposure-jumps": pictures.ExposureJumps,
+    "plain": scene.Plain,
+    "moving": scene.Moving,
     "lost": pictures.Lost,
     "truncated-images": pictures.TruncatedImages,
     "truncated-table": inertial.TruncatedTable,
