@@ -125,20 +125,23 @@ class HealthConfig:
     """Thresholds of the health report; `vio.health` says what each reason means."""
 
     min_tracks: int = 15  # landmarks below which a frame is degraded
-    lost_tracks: int = 4  # and below which vision counts as lost
+    lost_tracks: int = 4  # and below which it sees nothing
+    lost_after: float = 0.1  # s of that until vision counts as lost
     recover_frames: int = 5  # in a row with min_tracks after a loss until the state is good again
     imu_gap: float = 0.025  # s between samples
     frame_gap: float = 1.5  # usual intervals between frames
     max_gyro: float = 35.0  # rad/s; 2000 deg/s
     max_accel: float = 320.0  # m/s^2
-    max_gyro_jump: float = 3.0  # rad/s from one sample to the next; a jump that lasts longer than three samples is believed
-    max_accel_jump: float = 30.0  # m/s^2; EuRoC's flights stay below 0.31 rad/s and 9 m/s^2 at 200 Hz
+    max_gyro_jump: float = 0.8  # rad/s from one sample to the next; a jump that lasts longer than three samples is believed
+    max_accel_jump: float = 15.0  # m/s^2; EuRoC's flights stay below 0.31 rad/s and 9 m/s^2 at 200 Hz
     saturated_gyro: float = 1.0  # rad/s; a run of equal samples below this is rest, not the end of the range
     saturated_accel: float = 12.0  # m/s^2
-    still_motion: float = 1.0  # px of predicted motion between two frames above which equal pictures cannot be
+    still_motion: float = 0.1  # px of predicted motion between two frames above which equal pictures cannot be
     max_contradictions: float = 0.15  # share of the features; EuRoC's clip stays below 0.1
     max_innovation: float = 64.0  # squared innovation over its degrees of freedom; recorded IMUs reach 50, their noise being no white one
     max_velocity_sigma: float = 0.3  # m/s, of the three components together
+    min_stereo: float = 0.1  # share of a keyframe's features found in the right picture; below it depth comes from motion alone
+    swap_after: float = 0.2  # s for which the leading camera is blind while the other sees, until that one leads
     restart_after: float = 10.0  # s without vision after which the window is opened anew
     max_speed: float = 100.0  # m/s; beyond this and the next two the state makes no sense and the window is opened anew
     max_gyro_bias: float = 1.0  # rad/s

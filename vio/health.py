@@ -13,6 +13,8 @@
 | `picture_blind` | nothing in the picture to hold on to: features wait for the next one | |
 | `exposure_jump` | brightness changed between two frames: taken out before tracking | |
 | `contradictions` | of the features, five frames long, this share contradicts the motion of the others: something else moves | `max_contradictions` |
+| `no_stereo` | at the last keyframe fewer features than this share were found in the right picture | `min_stereo` |
+| `right_leads` | the left camera went blind and the right one took its place | `swap_after` |
 | `few_tracks` | fewer landmarks than this took part | `min_tracks` |
 | `innovation` | the frame contradicts the inertial prediction beyond its covariance | `max_innovation` |
 | `uncertain` | deviation of the velocity above this | `max_velocity_sigma` |
@@ -20,9 +22,9 @@
 | `repaired` | a number that made no sense was replaced | |
 | `restarted` | the window was opened anew where the state was | `restart_after`, `max_speed`, `max_gyro_bias`, `max_accel_bias` |
 
-States: *initialising* until `min_tracks` landmarks take part and the velocity is known to `max_velocity_sigma`; *lost* while fewer than
-`lost_tracks` take part, the state being propagated from the IMU with growing covariance; *recovering* after that until `recover_frames`
-frames in a row have `min_tracks`; *degraded* with any reason; else *good*.
+States: *initialising* until `min_tracks` landmarks take part and the velocity is known to `max_velocity_sigma`; *lost* where fewer than
+`lost_tracks` have taken part for `lost_after`, the state being propagated from the IMU with growing covariance; *recovering* after that
+until `recover_frames` frames in a row have `min_tracks`; *degraded* with any reason; else *good*.
 """
 
 from typing import Any
@@ -31,7 +33,7 @@ import numpy as np
 
 from vio.config import HealthConfig
 from vio.saved import Maybe
-from vio.types import Health, HealthState, NavState, Tracks, TrackStatus
+from vio.types import FrontEndOutput, Health, HealthState, NavState, TrackStatus
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B (n, 3), a_B (n, 3)
 _SPIKES_IN_A_ROW = 3
@@ -62,12 +64,11 @@ class ImuScreen:
         t, y = t_ns[sane], y[sane]
         ordered = t > np.maximum.accumulate(np.concatenate([[self.newest_ns], t]))[:-1]
         t, y = t[ordered], y[ordered]
+        self.newest_ns = int(t[-1]) if len(t) else self.newest_ns
         calm = self._calm(y)
         t, y = t[calm], y[calm]
         saturated = self._saturated(t, y)
-        if len(t):
-            self.newest_ns = int(t[-1])
-            self.last = np.concatenate([self.last, y])[-2:]
+        self.last = np.concatenate([self.last, y])[-2:]
         found = {"imu_bad_sample": not sane.all(), "imu_out_of_order": not ordered.all(), "imu_spike": not calm.all(), "imu_saturated": saturated}
         return (t, y[:, :3], y[:, 3:]), [reason for reason, holds in found.items() if holds]
 
@@ -114,6 +115,7 @@ class HealthMonitor:
         self._intervals = np.zeros(0, np.int64)  # ns between the last frames
         self._contradictions = np.zeros(0)  # share of the features in the last frames
         self._seen_ns: int | None = None  # the last frame in which enough landmarks took part
+        self._is_flat = False  # the last keyframe had no depth from stereo
         self._settled = False  # whether the first state has become certain
         self._calm_frames = 0  # in a row since vision was lost
         self._lost = False  # between the loss of vision and full recovery
@@ -135,8 +137,13 @@ class HealthMonitor:
         if len(imu_t_ns) == 0 or (np.diff(edges) > round(self._limits.imu_gap * 1e9)).any():
             self.note("imu_gap")
 
-    def look(self, tracks: Tracks) -> None:
-        """Look at what became of the features of a frame."""
+    def look(self, seen: FrontEndOutput, is_stereo: bool) -> None:
+        """Look at what became of the features of a frame of a stereo or mono rig."""
+        tracks = seen.tracks
+        if seen.is_keyframe and is_stereo and len(seen.observations.ids) >= self._limits.min_tracks:
+            self._is_flat = bool(seen.observations.has_right.mean() < self._limits.min_stereo)
+        if self._is_flat:
+            self.note("no_stereo")
         if len(tracks.ids) == 0:
             return
         against = np.isin(tracks.status, (TrackStatus.OUTLIER, TrackStatus.GATED))
@@ -178,7 +185,7 @@ class HealthMonitor:
         sigma = np.inf if state is None else float(np.sqrt(max(np.trace(state.covariance[6:9, 6:9]), 0.0)))
         calm = tracked >= limits.min_tracks and sigma <= limits.max_velocity_sigma
         self._settled = self._settled or calm
-        is_lost = self._settled and tracked < limits.lost_tracks
+        is_lost = self._settled and tracked < limits.lost_tracks and self._blind(t_ns) >= limits.lost_after
         self._lost = self._lost or is_lost
         self._calm_frames = self._calm_frames + 1 if calm else 0
         if self._lost and not is_lost and self._calm_frames >= limits.recover_frames:
@@ -206,5 +213,5 @@ class HealthMonitor:
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
-        flags = {"_settled": False, "_lost": False}
+        flags = dict.fromkeys(("_is_flat", "_settled", "_lost"), False)
         return {"_reasons": "", "_intervals": np.zeros(0, np.int64), "_contradictions": np.zeros(0), "_seen_ns": Maybe(0), "_calm_frames": 0, "_repairs": 0, "restarts": 0, **flags}

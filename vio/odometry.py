@@ -18,6 +18,7 @@ from vio.backend.standstill import Standstill
 from vio.calibration import Calibration
 from vio.config import Config, dumps
 from vio.events import new_counts
+from vio.eyes import Eyes
 from vio.frontend.front_end import FrontEnd
 from vio.health import HealthMonitor, ImuScreen
 from vio.lie import orthonormalised
@@ -51,6 +52,7 @@ class Odometry:
 
     def reset(self) -> None:
         """Forget everything but calibration and configuration."""
+        self._eyes = Eyes(self.calibration, self.config)
         self._front_end = FrontEnd(self.calibration, self.config, self._logs)
         self._back_end = BackEnd(self.calibration, self.config)
         self._screen, self._monitor = ImuScreen(self.config.health), HealthMonitor(self.config.health)
@@ -82,7 +84,7 @@ class Odometry:
         Feed the inertial samples up to the first one at or after `t_ns` before. A frame that is not later than the last one is left
         out: its output has no state, and the reason. Raises ValueError for pictures of another size.
         """
-        frame, counts, clock = StereoFrame(t_ns, left, right), new_counts(), _Clock()
+        frame, counts, clock = self._eyes.ordered(StereoFrame(t_ns, left, right)), new_counts(), _Clock()
         self._front_end.check(frame)
         if self._last_t_ns is not None and t_ns <= self._last_t_ns:
             return self._left_out(t_ns, counts)
@@ -94,7 +96,10 @@ class Odometry:
         state = None
         if self._pre is not None:
             state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
-            state = self._restarted(state, seen) if self._monitor.must_restart(state, len(seen.observations.ids)) else state
+            if self._eyes.must_swap(frame, "picture_blind" in seen.notes):
+                state, seen = self._swapped(state, frame, counts)
+            elif self._monitor.must_restart(state, len(seen.observations.ids)):
+                state = self._restarted(state)
             clock.lap("refine")
         elif len(self._imu[0]):
             self._start(at_ns)
@@ -107,7 +112,7 @@ class Odometry:
             self._pre = self._back_end.preintegration()
             self._standstill.drop_anchor()
             clock.lap("back_end")
-        self._monitor.look(seen.tracks)
+        self._monitor.look(seen, self.calibration.right is not None)
         self._last_t_ns, self._at_ns, self._last = t_ns, at_ns, state
         return FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps)
 
@@ -128,15 +133,18 @@ class Odometry:
         require(str(table.get("identity")) == self._identity(), "saved with another configuration or calibration")
         other = Odometry(self.calibration, self.config, self._logs)
         other.__dict__.update(unpack(_PROTOTYPES, "odometry", table))
-        other._front_end.load_state_dict(table)
-        other._back_end.load_state_dict(table)
         for name, part in other._parts():
             part.__dict__.update(unpack(part.prototypes(), name, table))
+        if other._eyes.is_swapped:
+            other._front_end = FrontEnd(other._eyes.calibration, self.config, self._logs)
+            other._back_end = BackEnd(other._eyes.calibration, self.config)
+        other._front_end.load_state_dict(table)
+        other._back_end.load_state_dict(table)
         self.__dict__.update(other.__dict__)
 
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
-        return [("screen", self._screen), ("monitor", self._monitor), ("standstill", self._standstill)]
+        return [("eyes", self._eyes), ("screen", self._screen), ("monitor", self._monitor), ("standstill", self._standstill)]
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -156,6 +164,7 @@ class Odometry:
         reason = "frame_duplicate" if t_ns == self._last_t_ns else "frame_out_of_order"
         health = self._monitor.left_out(reason, self._initialised_by, self._back_end.repairs)
         return FrameOutput(t_ns, None, self._front_end.no_tracks(), counts, health, False)
+
     def calibration_estimate(self) -> Estimate | None:
         """What is known of the time offset and of the rig's place on the body; None where neither is estimated (`online` in the configuration)."""
         return None if self._back_end.online is None else self._back_end.online.estimate()
@@ -196,11 +205,6 @@ class Odometry:
         self._pre = self._back_end.preintegration()
         return state
 
-    def _note(self, reason: str, holds: bool = True) -> None:
-        """Remember a reason for the next frame's health."""
-        if holds and reason not in self._reasons:
-            self._reasons.append(reason)
-
     def _advance(self, frame: StereoFrame, at_ns: int, counts: np.ndarray) -> np.ndarray:
         """Integrate the inertial samples up to a frame, taken at_ns on their clock.
 
@@ -236,8 +240,9 @@ class Odometry:
         """The front end's view of a frame; a picture that cannot be of this moment is passed over."""
         before, self._picture = self._picture, zlib.crc32(np.ascontiguousarray(frame.left))
         if before == self._picture and self._last is not None and self._moved(frame.t_ns, R_C1C0):
-            self._monitor.note("frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind")
-            return self._front_end.pass_over(frame.t_ns, R_C1C0)
+            seen = self._front_end.pass_over(frame.t_ns, R_C1C0, "frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind")
+            self._monitor.note(*seen.notes)
+            return seen
         expected = self._back_end.expected(self._pre) if self._front_end.is_holding and self._pre is not None else None
         seen = self._front_end.process(frame, R_C1C0, counts, expected)
         self._monitor.note(*seen.notes)
@@ -247,7 +252,7 @@ class Odometry:
         """Whether points a few metres away have moved by more than `health.still_motion` since the last frame."""
         angle = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0)
         way = np.linalg.norm(self._last.v_WB) * (t_ns - self._last_t_ns) * 1e-9 / _USUAL_DEPTH
-        return (angle + way) * self.calibration.left.fx > self.config.health.still_motion
+        return (angle + way) * self._eyes.calibration.left.fx > self.config.health.still_motion
 
     def _start(self, t_ns: int) -> None:
         t, w, a = self._imu
@@ -256,14 +261,27 @@ class Odometry:
         self._back_end.start(initial)
         self._initialised_by = initial.how
 
-    def _restarted(self, state: NavState, seen: FrontEndOutput) -> None:
+    def _swapped(self, state: NavState, frame: StereoFrame, counts: np.ndarray) -> tuple[None, FrontEndOutput]:
+        """Let the other camera lead, from this frame on; the window is opened anew for it."""
+        self._eyes.swap()
+        blind, weak = self._front_end, self._back_end
+        self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id)
+        self._back_end = BackEnd(self._eyes.calibration, self.config)
+        self._back_end.take_over(weak)
+        self._restarted(state)
+        swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
+        self._picture = zlib.crc32(np.ascontiguousarray(swapped.left))
+        return None, self._front_end.process(swapped, np.eye(3), counts)
+
+    def _restarted(self, state: NavState) -> None:
         """Open the window anew in place; the keyframe that follows is its first."""
         self._monitor.restarted()
         self._back_end.restart(state if self._monitor.is_sane(state) else doubtful(state.t_ns, self._last, self.config.initial))
         self._pre = None
 
     def _health(self, t_ns: int, state: NavState | None) -> Health:
-        self._monitor.note(*(["solver_failed"] if state is not None and not self._back_end.solved else []))
+        found = {"solver_failed": state is not None and not self._back_end.solved, "right_leads": self._eyes.is_swapped}
+        self._monitor.note(*(reason for reason, holds in found.items() if holds))
         return self._monitor.verdict(t_ns, state, self._back_end.tracked, self._back_end.innovation, self._initialised_by, self._back_end.repairs)
 
 

@@ -42,7 +42,7 @@ class BackEnd:
         self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
         self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
         self._rejected = np.empty(rows, np.int64)
-        self._map = (np.empty(rows, np.int64), np.empty((rows, 3)), np.empty(rows, np.int64))
+        self._map = (np.zeros(rows, np.int64), np.zeros((rows, 3)), np.zeros(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0
         self._prior: solver.Prior | None = None
         self._covariance, self._conditional = np.zeros((15, 15)), np.zeros((9, 9))  # of the newest keyframe; given its pose
@@ -93,6 +93,12 @@ class BackEnd:
         w.p_lin[0], w.v_lin[0], w.ba_lin[0] = w.p[0], w.v[0], w.ba[0]
         self._map_size = 0
 
+    def take_over(self, other: "BackEnd") -> None:
+        """What does not depend on the cameras' order: the count of repairs and the clock's offset."""
+        self.repairs = other.repairs
+        if self.online is not None and other.online is not None:
+            self.online.offset[:] = other.online.offset
+
     def predict(self, pre: Preintegrated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inertial prediction (R, p, v) from the newest keyframe."""
         w, i = self._window, self._n - 1
@@ -110,8 +116,11 @@ class BackEnd:
         """State of a frame from the inertial prediction and the landmarks it sees; and how many landmarks took part.
 
         `innovation` afterwards is the squared difference to the prediction, whitened by its covariance, per degree of freedom.
+        A window whose newest keyframe is not finite gives that as it is: it must be opened anew.
         """
         w, i, config = self._window, self._n - 1, self._config
+        if not guard.is_finite(w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i]):
+            return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance), 0
         R, p, v = self.predict(pre)
         rows = np.empty(len(observations.ids), np.int64)
         refinement.match(observations.ids, self._map[0][: self._map_size], rows)
@@ -262,6 +271,7 @@ class BackEnd:
         H, changed = guard.positive(H, fallback)
         self.repairs += changed
         return H
+
     def _seen(self, n: int) -> window.Window:
         """The window with the poses at which its pictures were taken."""
         if self.online is None:

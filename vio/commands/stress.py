@@ -13,7 +13,8 @@ from vio.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from vio.stress.bench import Line
 
-_WORSE = 4
+_WORSE = 4  # exit code
+_WIDE = 200  # columns of a table that goes into a file
 
 
 @guarded
@@ -117,4 +118,5 @@ def _tell(lines: "list[Line]", quiet: bool) -> None:
         if line.complaints or not quiet:
             table.add_row(*_cells(line), style="bold red" if line.complaints else None)
     if table.row_count:
-        Console().print(table)
+        console = Console()
+        Console(width=None if console.is_terminal else _WIDE).print(table)

@@ -69,10 +69,10 @@ def _no_features() -> _Features:
 class FrontEnd:
     """Integer front end of one rig: `process` every frame in time order; `drop` what the back end rejects."""
 
-    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None) -> None:
+    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None, first_id: int = 0) -> None:
         """Quantise the rig and allocate every picture buffer. Raises ConfigError for word lengths the kernels cannot carry.
 
-        With `logs` (`precision.new_logs`) the kernels record what passes through every register.
+        Features are numbered from `first_id` on. With `logs` (`precision.new_logs`) the kernels record what passes through every register.
         """
         self._calibration, self._config = calibration, config
         left, self._rig, baseline = calibration.left, None, 1.0
@@ -92,7 +92,7 @@ class FrontEnd:
         self._right = self._allocate(calibration.right) if calibration.right is not None else None
         self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.displacement.frac_bits) ** 2)
         self._live, self._gated = _no_features(), _no_features()
-        self._next_id = self._frames = self._key_count = 0
+        self.next_id, self._frames, self._key_count = first_id, 0, 0
         self._key_t_ns: int | None = None
         self._R_CK, self._R_CP = np.eye(3), np.eye(3)  # ray of the last keyframe, and of the previous picture, into the current frame
         self._held, self._kept_ns = 0, 0  # blind frames since the previous picture was kept, and its stamp
@@ -131,10 +131,10 @@ class FrontEnd:
         touched, self._gated = self._live.join(lost).join(self._gated), _no_features()
         return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
 
-    def pass_over(self, t_ns: int, R_C1C0: np.ndarray) -> FrontEndOutput:
-        """A frame whose picture is not to be looked at; arguments as of `process`. Features wait for the next one."""
+    def pass_over(self, t_ns: int, R_C1C0: np.ndarray, why: str) -> FrontEndOutput:
+        """A frame whose picture is not to be looked at, and the word for it; else as `process`. Features wait for the next one."""
         self._R_CK, self._R_CP = (orthonormalised(np.ascontiguousarray(R_C1C0 @ R, np.float64)) for R in (self._R_CK, self._R_CP))
-        return self._hold(t_ns, self._live)
+        return self._hold(t_ns, self._live, why)
 
     def no_tracks(self) -> Tracks:
         """An empty record, for a frame that is left out."""
@@ -142,7 +142,7 @@ class FrontEnd:
 
     def _prototypes(self) -> dict[str, Any]:
         """What the next frame depends on; the other buffers are written before they are read."""
-        numbers = dict.fromkeys(("_next_id", "_frames", "_key_count", "_held", "_kept_ns"), 0)
+        numbers = dict.fromkeys(("next_id", "_frames", "_key_count", "_held", "_kept_ns"), 0)
         features = dict.fromkeys(("_live", "_gated"), _no_features())
         return {"_previous": self._previous, **features, **numbers, "_key_t_ns": Maybe(0), "_R_CK": np.eye(3), "_R_CP": np.eye(3)}
 
@@ -160,7 +160,7 @@ class FrontEnd:
         require(len(found["_live"].ids) <= self._config.frontend.max_features, "front_end._live has too many features")
         self.__dict__.update(found)
 
-    def _hold(self, t_ns: int, before: _Features) -> FrontEndOutput:
+    def _hold(self, t_ns: int, before: _Features, why: str = "picture_blind") -> FrontEndOutput:
         """A blind frame: keep the features and the picture they come from, for a while."""
         self._frames += 1
         self._held += 1
@@ -170,7 +170,7 @@ class FrontEnd:
         is_keyframe = not waits and t_ns - self._key_t_ns >= round(self._config.frontend.keyframe_max_interval * 1e9)
         if is_keyframe:
             self._key_t_ns, self._key_count = t_ns, 0
-        return FrontEndOutput(gated.tracks(), self._observe(t_ns, _no_features()), is_keyframe, ("picture_blind",))
+        return FrontEndOutput(gated.tracks(), self._observe(t_ns, _no_features()), is_keyframe, (why,))
 
     def _sees_nothing(self, before: _Features, counts: np.ndarray) -> bool:
         """Whether a crowd of features went all at once and the picture has no other corners either; or still has none."""
@@ -281,10 +281,10 @@ class FrontEnd:
     def _detect(self, counts: np.ndarray) -> None:
         """Top the features up to `max_features`."""
         uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts)
-        born = _Features.new(np.arange(self._next_id, self._next_id + len(uv), dtype=np.int64), uv)
+        born = _Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv)
         rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
         rays.borrow_flow(born.rays, self._live.rays, self._live.flow, born.flow)
-        self._next_id += len(uv)
+        self.next_id += len(uv)
         self._live = self._live.join(born)
 
     def _match(self, right: np.ndarray, counts: np.ndarray) -> None:

@@ -139,9 +139,10 @@ class Duplicate(Fault):
         """Show the source's frame before once more."""
         again = take.frames_within(self.start, self.duration) & (rng.random(len(take.frame_t_ns)) < self.share)
         again[0] = False
-        at, pick = np.flatnonzero(again), take.pick.copy()
+        shown = np.maximum.accumulate(np.where(again, 0, np.arange(len(again))))  # of several in a row all show the last new one
+        pick = take.pick.copy()
         for slot in take.slots(self.camera):
-            pick[at, slot] = take.pick[at - 1, slot]
+            pick[:, slot] = take.pick[shown, slot]
         return replace(take, pick=pick)
 
 
