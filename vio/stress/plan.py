@@ -121,8 +121,11 @@ def _case(row: dict[str, Any], k: int, flight: Flight, source: str) -> Case:
     texts = row.get("faults", [])
     _must(isinstance(texts, list) and all(isinstance(text, str) for text in texts), source, "'faults' must be a list of texts")
     texts = tuple(text.replace("{v}", f"{values[k]}").replace("{at}", f"{flight.at:g}") for text in texts)
-    for text in texts:
-        parse(text)
+    try:
+        for text in texts:
+            parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
     begin = 0.0 if row.get("from_start", False) else flight.at
     lasts = values[k] if row.get("lasts") == "{v}" else row.get("lasts", math.inf)
     _must(_is_number(lasts), source, "'lasts' must be seconds, or \"{v}\"")
