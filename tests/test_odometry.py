@@ -7,8 +7,9 @@ import pytest
 from tolerances import LOOSE
 from vio.calibration import Calibration, ImuNoise
 from vio.camera import Camera
+from vio.compilation import warm_up
 from vio.config import Config
-from vio.odometry import Odometry, warm_up
+from vio.odometry import Odometry
 from vio.types import FrameOutput, HealthState
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV shifts the synthetic pictures by fractions of a pixel")

@@ -109,6 +109,11 @@ class Kernel(CPUDispatcher):
         """Everything compiled so far, for Python and for other kernels."""
         return [*self.overloads.values(), *self.inside.overloads.values()]
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether a version for Python is on disk that was compiled from the present source."""
+        return bool(self._cache._cache_file._load_index())
+
     @functools.cached_property
     def inside(self) -> CPUDispatcher:
         """The version for other kernels; not cached on disk, as it becomes part of each cached caller."""

@@ -295,18 +295,3 @@ class _Clock:
     def lap(self, name: str) -> None:
         now = time.perf_counter_ns()
         self.laps[name], self._at = now - self._at, now
-
-
-def warm_up(calibration: Calibration, config: Config) -> None:
-    """Compile (or load from the cache) every kernel by running a short flight over a synthetic texture through a throw-away odometry."""
-    odometry = Odometry(calibration, config)
-    cameras = [camera for camera in (calibration.left, calibration.right) if camera is not None]
-    rows, columns = (max(getattr(camera, side) for camera in cameras) // 12 + 3 for side in ("height", "width"))
-    coarse = np.random.default_rng(0).integers(0, 256, (rows, columns), np.uint8)
-    texture = np.kron(coarse, np.ones((12, 12), np.uint8))
-    gap = round(config.frontend.keyframe_max_interval * 1e9)
-    for i in range(config.backend.window + 3):  # every frame is a keyframe, so that the window fills and marginalises
-        t = np.arange(10, dtype=np.int64) * (gap // 10) + i * gap
-        odometry.add_imu(t, np.zeros((10, 3)), np.tile([0.0, 0.0, 9.81], (10, 1)))
-        pictures = [np.ascontiguousarray(texture[: camera.height, i % 12 : i % 12 + camera.width]) for camera in cameras]
-        odometry.add_frame(int(t[-1]), pictures[0], pictures[1] if len(pictures) > 1 else None)

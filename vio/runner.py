@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vio import lie, odometry
+from vio import compilation, lie, odometry
 from vio.config import Config
 from vio.errors import DataError
 from vio.events import Event
@@ -170,7 +170,7 @@ def run(
     first, last = selected(sequence, options)
     before = time.perf_counter()
     if options.warm_up:
-        odometry.warm_up(sequence.calibration, config)
+        compilation.warm_up(sequence.calibration, config)
     engine = odometry.Odometry(sequence.calibration, config, logs)
     recording = _Recording(sequence, first)
     begin = time.perf_counter()

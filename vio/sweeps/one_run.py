@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from vio import config as configuration
-from vio import evaluation, odometry, runner
+from vio import compilation, evaluation, runner
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.errors import ConfigError, TinyvioError
@@ -103,7 +103,7 @@ def warm_up(calibrations: list[Calibration], configs: list[Config]) -> None:
     for calibration in {repr((c.left.width, c.left.height, c.right is None)): c for c in calibrations}.values():
         for config in kinds.values():
             try:
-                odometry.warm_up(calibration, config)
+                compilation.warm_up(calibration, config)
             except ConfigError:
                 continue
 

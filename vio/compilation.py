@@ -1,0 +1,100 @@
+"""Every kernel compiled, or loaded from the cache, before the first frame.
+
+The first time the back end is compiled by a second process while this one compiles the front end; both leave their kernels in the cache.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vio.backend import solver
+from vio.backend.back_end import BackEnd
+from vio.backend.initialization import initial_state
+from vio.backend.preintegration import integrate_span
+from vio.calibration import Calibration, ImuNoise
+from vio.camera import Camera
+from vio.config import Config
+from vio.events import new_counts
+from vio.frontend.front_end import FrontEnd
+from vio.odometry import Odometry
+from vio.types import Observations, StereoFrame
+
+_FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and still
+
+
+def warm_up(calibration: Calibration, config: Config) -> None:
+    """Compile (or load from the cache) all that an odometry of this rig and configuration calls."""
+    if not solver.build.is_cached:
+        second = _second_process()
+        front_end = FrontEnd(calibration, config)
+        for frame in _pictures(calibration, config, 4):
+            front_end.process(frame, np.eye(3), new_counts())
+        if second is not None:
+            second.wait()
+    odometry = Odometry(calibration, config)
+    for frame in _pictures(calibration, config, config.backend.window + 3):
+        t, w, a = _inertial(frame.t_ns, config)
+        odometry.add_imu(t, w, a)
+        odometry.add_frame(frame.t_ns, frame.left, frame.right)
+
+
+def _second_process() -> subprocess.Popen | None:
+    """This module as a program of its own; None where there is no interpreter to start it."""
+    path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        return subprocess.Popen([sys.executable, "-m", "vio.compilation"], env=os.environ | {"PYTHONPATH": path}, **quiet)
+    except OSError:
+        return None
+
+
+def _gap_ns(config: Config) -> int:
+    return round(config.frontend.keyframe_max_interval * 1e9)
+
+
+def _inertial(until_ns: int, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ten samples of a rig at rest between two keyframes, the last at until_ns."""
+    gap = _gap_ns(config)
+    return np.arange(-9, 1, dtype=np.int64) * (gap // 10) + until_ns, np.zeros((10, 3)), np.tile(_FORCE, (10, 1))
+
+
+def _pictures(calibration: Calibration, config: Config, frames: int) -> Iterator[StereoFrame]:
+    """A texture that moves sideways, as long after each other as to be keyframes, so that the window fills and marginalises."""
+    cameras = [camera for camera in (calibration.left, calibration.right) if camera is not None]
+    rows, columns = (max(getattr(camera, side) for camera in cameras) // 12 + 3 for side in ("height", "width"))
+    coarse = np.random.default_rng(0).integers(0, 256, (rows, columns), np.uint8)
+    texture = np.kron(coarse, np.ones((12, 12), np.uint8))
+    for i in range(1, frames + 1):
+        pictures = [np.ascontiguousarray(texture[: camera.height, i % 12 : i % 12 + camera.width]) for camera in cameras]
+        yield StereoFrame(i * _gap_ns(config), pictures[0], pictures[1] if len(pictures) > 1 else None)
+
+
+def _back_end_alone() -> None:
+    """A window of keyframes that see sixty points from one place, through a back end without a front end."""
+    baseline = np.array([0.1, 0.0, 0.0])
+    T_BR = np.eye(4)
+    T_BR[:3, 3] = baseline
+    camera, config = Camera(640, 480, 400.0, 400.0, 320.0, 240.0), Config()
+    back_end = BackEnd(Calibration(camera, np.eye(4), ImuNoise(1e-3, 1e-5, 1e-2, 1e-4), camera, T_BR), config)
+    points = np.random.default_rng(0).uniform((-2.0, -2.0, 3.0), (2.0, 2.0, 6.0), (60, 3))
+    left, right = points[:, :2] / points[:, 2:], (points - baseline)[:, :2] / points[:, 2:]
+    for k in range(1, config.backend.window + 4):
+        t_ns, counts = k * _gap_ns(config), new_counts()
+        samples = _inertial(t_ns, config)
+        seen = Observations(t_ns, np.arange(60), left, right, np.ones(60, bool))
+        if k == 1:
+            back_end.start(initial_state(*samples, t_ns, config.initial))
+            back_end.add_keyframe(seen, None, None, counts)
+            continue
+        pre = back_end.preintegration()
+        integrate_span(pre, *samples, t_ns - _gap_ns(config), t_ns, back_end.gyro_var, back_end.accel_var, counts)
+        state, _ = back_end.refine_frame(pre, seen, counts)
+        back_end.add_keyframe(seen, pre, state, counts)
+
+
+if __name__ == "__main__":
+    _back_end_alone()
