@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _AREAS = {
-    "pictures": (SKY, ("frame store", "pyramid")), "front end": (ORANGE, ("detector", "tracker", "features", "stereo", "rays", "outliers")),
+    "pictures": (SKY, ("frame store", "frame coder", "pyramid")), "front end": (ORANGE, ("detector", "tracker", "features", "stereo", "rays", "outliers")),
     "inertial": (YELLOW, ("inertial",)), "window": (GREEN, ("horizon", "graph")),
     "estimator": (PURPLE, ("solver", "landmark elimination", "marginalisation", "refinement")),
 }  # fmt: skip
 _KINDS = (BLUE, SKY, GREEN, YELLOW, ORANGE, GREY)
-_LAYERS = (BLUE, SKY, GREEN, YELLOW, ORANGE, PURPLE, VERMILION)
+_LAYERS = {
+    "leakage": "#777777", "landmark elimination": BLUE, "solver": SKY, "tracker": GREEN, "pyramid": YELLOW, "detector": ORANGE, "refinement": PURPLE,
+    "frame store": VERMILION,
+}  # fmt: skip
+_OTHERS = "#cccccc"
 _LEAKING = {"memories": "leakage, memories", "logic": "leakage, logic"}
 _POINTS = 1200  # of a stacked area at most
 _MAP = Box(0.0, 0.0, 9.0, 5.0)
@@ -72,23 +76,22 @@ def _box(axis: "Axes", box: Box, colour: str, name: str, kilobytes: float, used:
 
 
 def energy_over_time(s: Subject, tag: str) -> Picture:
-    """uJ per frame as stacked areas, the dearest modules by name: second by second, and a few seconds frame by frame."""
+    """uJ per frame as stacked areas, each module in the same colour in every report: second by second, and a few seconds frame by frame."""
     flight, t = s.price.flight, s.seconds(s.run.frame_t_ns)
-    order = np.argsort(-flight.energy_uJ.mean(0))
-    named, rest = order[: len(_LAYERS)], order[len(_LAYERS) :]
-    names = [*(flight.modules[k] for k in named), "the others"]
-    layers = np.column_stack([flight.energy_uJ[:, named], flight.energy_uJ[:, rest].sum(1)])
+    named = [flight.modules.index(name) for name in _LAYERS]
+    layers = np.column_stack([flight.energy_uJ[:, named], np.delete(flight.energy_uJ, named, axis=1).sum(1)])
+    look = {"colors": [*_LAYERS.values(), _OTHERS], "lw": 0}
     figure = new_figure(9.0, 5.2)
     mean, close = figure.subplots(2, 1)
     block = max(round(flight.fps), -(-len(t) // _POINTS))
     at, smooth, bounds = (_averaged(values, block) for values in (t, layers, flight.total_uJ))
-    mean.stackplot(at, smooth.T, labels=names, colors=[*_LAYERS, GREY], lw=0)
+    mean.stackplot(at, smooth.T, labels=[*_LAYERS, "the others"], **look)
     for column, name in ((0, "total, low and high"), (2, None)):
         mean.plot(at, bounds[:, column], color=BLACK, lw=0.9, ls=":", label=name)
     mean.set_title(f"mean over {block / flight.fps:.2g} s")
     middle = int(np.argmax(flight.total_uJ[:, 1]))
     part = slice(max(0, min(middle - 3 * block // 2, len(t) - 3 * block)), max(0, middle - 3 * block // 2) + 3 * block)
-    close.stackplot(t[part], layers[part].T, colors=[*_LAYERS, GREY], lw=0, step="mid")
+    close.stackplot(t[part], layers[part].T, step="mid", **look)
     close.set_title("frame by frame around the dearest one")
     for axis in (mean, close):
         axis.set(xlabel="time since the first frame [s]", ylabel="energy [uJ per frame]", ylim=(0, None))

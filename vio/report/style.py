@@ -22,7 +22,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))  # a second mark b
 _STYLE = {
     "font.size": 9, "font.family": ["DejaVu Sans", "sans-serif"], "axes.titlesize": 9.5, "axes.titlelocation": "left", "axes.titleweight": "bold",
     "axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "legend.fontsize": 8, "lines.linewidth": 1.3, "svg.hashsalt": "tinyvio", "svg.fonttype": "none", "text.parse_math": False, "axes.xmargin": 0.0,
+    "legend.fontsize": 8, "lines.linewidth": 1.3, "svg.hashsalt": "tinyvio", "svg.fonttype": "none", "axes.xmargin": 0.0,
 }  # fmt: skip
 _DPI = 150
 _PROLOGUE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
@@ -30,12 +30,17 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _REFERENCE = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 
 
+def style() -> dict[str, object]:
+    """The house style as matplotlib's settings, for figures of one's own."""
+    return dict(_STYLE)
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Within it figures are made in the house style; they need no display."""
     import matplotlib
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE | {"text.parse_math": False}):  # a "$" in a name is a "$"
         yield
 
 
