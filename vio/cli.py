@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vio.commands.bench import bench
 from vio.commands.budget import budget
 from vio.commands.chip import chip
 from vio.commands.convert import convert
@@ -48,7 +49,7 @@ def _main(
 
 for _command in (run, view):
     app.command(cls=ServingCommand)(_command)
-for _command in (report, doctor, render, convert, corrupt, fetch, sweep, stress, chip, budget, precision, vectors):
+for _command in (report, doctor, render, convert, corrupt, fetch, sweep, stress, bench, chip, budget, precision, vectors):
     app.command()(_command)
 app.command("list")(list_sequences)
 
