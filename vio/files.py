@@ -27,13 +27,13 @@ def read_bytes(path: Path, most: int, error: type[TinyvioError], what: str = "th
         if status.st_size > most:
             raise error(f"{path}: {what} cannot be read ({status.st_size} bytes; at most {most} are read)")
         with path.open("rb") as file:
-            data = file.read(most + 1)  # a file of /proc says that it is empty
+            data = file.read(status.st_size + 1)  # not `most`: python makes room for all that is asked for
     except OSError as fault:
         raise error(f"{path}: {what} cannot be read ({fault.strerror})") from None
     except ValueError:  # a name with a null in it
         raise error(f"{str(path)!r}: {what} cannot be read (no name for a file)") from None
-    if len(data) > most:
-        raise error(f"{path}: {what} cannot be read (more than {most} bytes)")
+    if len(data) > status.st_size:
+        raise error(f"{path}: {what} cannot be read (it grows, or is not a file of a disk)")
     return data
 
 

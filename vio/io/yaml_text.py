@@ -4,6 +4,7 @@ Ten lines of aliases can stand for a billion numbers, and merge keys (`<<`) copy
 of nodes that the parser composes, which is as small as the text.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from vio.files import read_text
 
 LARGEST = 1 << 18  # bytes; a chain of eight cameras has 6 kB, the metadata of a bag in a thousand pieces 200 kB
 _MOST_NODES = 200_000  # with every alias written out
+_DEEP = re.compile(r"(?:[\[{][^\[\]{}]*){64}")  # 64 brackets opened and none closed: the scanner looks at each of them at each token
 
 
 def read_yaml(path: Path, error: type[TinyvioError] = CalibrationError) -> dict[str, Any]:
@@ -28,6 +30,8 @@ def parse_yaml(text: str, source: str, error: type[TinyvioError] = CalibrationEr
     """The value of a text in YAML 1.1. Raises `error`, which begins with `source` and names the line."""
     import yaml
 
+    if _DEEP.search(text):
+        raise error(f"{source}: brackets within brackets, too deep")
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         if _expanded(node, {}, set()) > _MOST_NODES:
