@@ -233,10 +233,8 @@ def _bag(folder: Path, kind: str, change: Callable[[bytes], bytes], compressed: 
 
 
 def _twice_named(data: bytes) -> bytes:
-    """The list of chunks of a rosbag 1 with its last entry repeated, and the count of chunks to match."""
-    entry = data[data.rindex(b"\x0a\x00\x00\x00chunk_pos=") if b"\x0a\x00\x00\x00chunk_pos=" in data else data.rindex(b"chunk_pos=") - 4 :]
-    start = data.rindex(b"op=\x06") if b"op=\x06" in data else len(data) - len(entry)
-    return data + data[_record_before(data, start) :]
+    """The list of chunks of a rosbag 1 with its last entry repeated."""
+    return data + data[_record_before(data, data.rindex(b"chunk_pos=")) :]
 
 
 def _record_before(data: bytes, inside: int) -> int:
