@@ -20,6 +20,7 @@ from vio.config import Config, dumps
 from vio.events import new_counts
 from vio.eyes import Eyes
 from vio.frontend.front_end import FrontEnd
+from vio.frontend.workers import Workers
 from vio.health import HealthMonitor, ImuScreen
 from vio.lie import orthonormalised
 from vio.precision import Logs
@@ -43,17 +44,20 @@ class Odometry:
     Objects share nothing: several may run in threads of their own.
     """
 
-    def __init__(self, calibration: Calibration, config: Config | None = None, logs: Logs | None = None) -> None:
-        """Allocate everything for `calibration`; `config` defaults to the reference design. logs: see `FrontEnd`."""
+    def __init__(self, calibration: Calibration, config: Config | None = None, logs: Logs | None = None, threads: int = 1) -> None:
+        """Allocate everything for `calibration`; `config` defaults to the reference design. logs: see `FrontEnd`.
+
+        threads: those at work on one frame; the outputs are the same bits for any number.
+        """
         self.config = config or Config()
         self.calibration = calibration
-        self._logs = logs
+        self._logs, self._threads, self._workers = logs, threads, Workers(threads)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything but calibration and configuration."""
         self._eyes = Eyes(self.calibration, self.config)
-        self._front_end = FrontEnd(self.calibration, self.config, self._logs)
+        self._front_end = FrontEnd(self.calibration, self.config, self._logs, workers=self._workers)
         self._back_end = BackEnd(self.calibration, self.config)
         self._screen, self._monitor = ImuScreen(self.config.health), HealthMonitor(self.config.health)
         self._imu = _EMPTY  # samples (t_ns, w_B, a_B) not older than the last frame, and one before it
@@ -131,12 +135,12 @@ class Odometry:
         version = np.asarray(table.get("version", -1))
         require(version.shape == () and version == STATE_VERSION, f"version {version}, this program reads {STATE_VERSION}")
         require(str(table.get("identity")) == self._identity(), "saved with another configuration or calibration")
-        other = Odometry(self.calibration, self.config, self._logs)
+        other = Odometry(self.calibration, self.config, self._logs, self._threads)
         other.__dict__.update(unpack(_PROTOTYPES, "odometry", table))
         for name, part in other._parts():
             part.__dict__.update(unpack(part.prototypes(), name, table))
         if other._eyes.is_swapped:
-            other._front_end = FrontEnd(other._eyes.calibration, self.config, self._logs)
+            other._front_end = FrontEnd(other._eyes.calibration, self.config, self._logs, workers=other._workers)
             other._back_end = BackEnd(other._eyes.calibration, self.config)
         other._front_end.load_state_dict(table)
         other._back_end.load_state_dict(table)
@@ -265,7 +269,7 @@ class Odometry:
         """Let the other camera lead, from this frame on; the window is opened anew for it."""
         self._eyes.swap()
         blind, weak = self._front_end, self._back_end
-        self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id)
+        self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id, self._workers)
         self._back_end = BackEnd(self._eyes.calibration, self.config)
         self._back_end.take_over(weak)
         self._restarted(state)

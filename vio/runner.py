@@ -171,7 +171,7 @@ def run(
     before = time.perf_counter()
     if options.warm_up:
         compilation.warm_up(sequence.calibration, config)
-    engine = odometry.Odometry(sequence.calibration, config, logs)
+    engine = odometry.Odometry(sequence.calibration, config, logs, options.threads)
     recording = _Recording(sequence, first)
     begin = time.perf_counter()
     failure, stopped = "", False

@@ -56,9 +56,9 @@ def in_memory(sequence: Sequence, count: int, progress: Callable[[int, int], Non
     return replace(sequence, frame_t_ns=sequence.frame_t_ns[:count], load=kept.__getitem__)
 
 
-def passes(sequence: Sequence, config: Config, repeats: int, progress: Callable[[int, int], None]) -> Iterator[Pass]:
+def passes(sequence: Sequence, config: Config, repeats: int, threads: int, progress: Callable[[int, int], None]) -> Iterator[Pass]:
     """Passes over a sequence in memory, each with a new odometry whose kernels are loaded; the first, which warms caches, is left out."""
-    options = runner.RunOptions(threads=1)
+    options = runner.RunOptions(threads=threads)
     for k in range(repeats + 1):
         cpu = time.process_time()
         result = runner.run(sequence, config, replace(options, warm_up=k == 0))

@@ -25,6 +25,7 @@ def bench(
     assignments: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the configuration; repeatable.")] = None,
     frames: Annotated[int, typer.Option(min=30, metavar="N", help="Frames kept in memory.")] = 400,
     repeats: Annotated[int, typer.Option(min=1, metavar="N", help="Passes that count; one more warms up.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Threads in all.")] = 2,
     vs: Annotated[str | None, typer.Option(metavar="RIVAL", help="`opencv`: its pyramidal Lucas-Kanade and Shi-Tomasi on the same pictures and points, in this process.")] = None,
     cold: Annotated[bool, typer.Option("--cold", help="Also the very first start: compile everything once more, in an empty cache.")] = False,
     mono: Annotated[bool, typer.Option("--mono", help="Use the left camera alone.")] = False,
@@ -53,14 +54,14 @@ def bench(
     config = resolve_config(profile, assignments or [])
     with Progress(as_json) as progress:
         opened = open_sequence(sequence, mono, progress.rendering)
-    found = _measure(opened, sequence, config, min(frames, len(opened.frame_t_ns)), repeats, vs, cold, as_json)
+    found = _measure(opened, sequence, config, min(frames, len(opened.frame_t_ns)), repeats, threads, vs, cold, as_json)
     if as_json:
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
     else:
         _print(found)
 
 
-def _measure(opened: "Sequence", name: str, config: "Config", count: int, repeats: int, vs: str | None, cold: bool, quiet: bool) -> dict[str, Any]:
+def _measure(opened: "Sequence", name: str, config: "Config", count: int, repeats: int, threads: int, vs: str | None, cold: bool, quiet: bool) -> dict[str, Any]:
     """Everything asked for, by name."""
     from vio.bench import engine, opencv
     from vio.console import Progress
@@ -71,8 +72,8 @@ def _measure(opened: "Sequence", name: str, config: "Config", count: int, repeat
     with Progress(quiet) as progress:
         kept = engine.in_memory(opened, count, progress.work("decoding"))
     with Progress(quiet) as progress:
-        runs = list(engine.passes(kept, config, repeats, progress.work("passes", "passes/s")))
-    found = {"sequence": opened.name, "frames": count, "repeats": repeats} | _steady(runs)
+        runs = list(engine.passes(kept, config, repeats, threads, progress.work("passes", "passes/s")))
+    found = {"sequence": opened.name, "frames": count, "repeats": repeats, "threads": threads} | _steady(runs)
     if vs:
         result = runs[-1].result
         is_keyframe = result.counts[:, Event.KEYFRAME] > 0
@@ -121,7 +122,7 @@ def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title=f"{found['sequence']}: {found['frames']} frames in memory, {found['repeats']} passes", title_justify="left")
+    table = Table(box=None, pad_edge=False, title=f"{found['sequence']}: {found['frames']} frames in memory, {found['repeats']} passes, {found['threads']} threads", title_justify="left")
     for column in ("", "median", "smallest", "largest", "unit"):
         table.add_column(column, justify="left" if column in ("", "unit") else "right", no_wrap=True)
     for name, measured, unit in _rows(found):

@@ -19,6 +19,7 @@ from vio.fixed import Register, fit32, narrow32
 from vio.kernels import njit
 from vio.precision import Logs, require
 from vio.frontend.spread import choose, propose, take
+from vio.frontend.workers import Workers
 
 _CORNER_PIXEL, _FEATURE_DETECTED = int(Event.CORNER_PIXEL), int(Event.FEATURE_DETECTED)
 _QUALITY_SHIFT = 16
@@ -44,14 +45,19 @@ class CornerFormat(NamedTuple):
     position_frac: int
 
 
+class _Lines(NamedTuple):
+    """Line buffers of one band of rows, int32."""
+
+    gradients: np.ndarray  # (window, 2, width): a ring of rows
+    columns: np.ndarray  # (3, width): products summed down the window
+    sums: np.ndarray  # (3, width): and along it
+
+
 class CornerWorkspace(NamedTuple):
     """Buffers for one picture size, reused from call to call."""
 
     score: np.ndarray  # (height, width) int32
     taken: np.ndarray  # (height, width) uint8: closer than min_distance to a feature
-    gradients: np.ndarray  # (window, 2, width) int32: a ring of rows
-    columns: np.ndarray  # (3, width) int32: products summed down the window
-    sums: np.ndarray  # (3, width) int32: and along it
     cells: np.ndarray  # (grid_rows, grid_cols) int32: features per cell
     keys: np.ndarray  # (blocks,) int64: candidates, best first
     visible: np.ndarray  # (blocks,) uint8, row-major: blocks that may propose one
@@ -83,7 +89,6 @@ def allocate_workspace(height: int, width: int, fmt: CornerFormat) -> CornerWork
     blocks = -(-height // fmt.block) * -(-width // fmt.block)
     return CornerWorkspace(
         np.zeros((height, width), np.int32), np.zeros((height, width), np.uint8),
-        np.zeros((2 * fmt.half_window + 1, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32),
         np.zeros((fmt.grid_rows, fmt.grid_cols), np.int32), np.zeros(blocks, np.int64),
         np.ones(blocks, np.uint8),
     )
@@ -167,21 +172,21 @@ def _harris_row(xx, xy, yy, fmt, score):
 
 
 @njit
-def _slide(image, row, is_full, fmt, ws):
+def _slide(image, row, is_full, fmt, lines):
     """Move the column sums down: the ring's slot of `row` loses its old row, if there is one, and takes the new one."""
-    slot = ws.gradients[row % ws.gradients.shape[0]]
+    slot = lines.gradients[row % lines.gradients.shape[0]]
     if is_full:
-        _accumulate(slot[0], slot[1], np.int32(-1), ws.columns[0], ws.columns[1], ws.columns[2])
+        _accumulate(slot[0], slot[1], np.int32(-1), lines.columns[0], lines.columns[1], lines.columns[2])
     _sobel_row(image[row - 1], image[row], image[row + 1], fmt, slot[0], slot[1])
-    _accumulate(slot[0], slot[1], np.int32(1), ws.columns[0], ws.columns[1], ws.columns[2])
+    _accumulate(slot[0], slot[1], np.int32(1), lines.columns[0], lines.columns[1], lines.columns[2])
 
 
 @njit
-def _score_row(fmt, ws, first, stop, score):
+def _score_row(fmt, lines, first, stop, score):
     """Scores of one row, columns `first` to `stop`, from the column sums."""
     for k in range(3):
-        _box_row(ws.columns[k], fmt.half_window, ws.sums[k])
-    xx, xy, yy = ws.sums[0, first:stop], ws.sums[1, first:stop], ws.sums[2, first:stop]
+        _box_row(lines.columns[k], fmt.half_window, lines.sums[k])
+    xx, xy, yy = lines.sums[0, first:stop], lines.sums[1, first:stop], lines.sums[2, first:stop]
     if fmt.is_harris:
         _harris_row(xx, xy, yy, fmt, score)
     else:
@@ -189,17 +194,16 @@ def _score_row(fmt, ws, first, stop, score):
 
 
 @njit
-def _score_image(image, fmt, ws, counts):
-    """Fill ws.score in the candidates' region and one pixel around it; return the largest score."""
-    height, width = image.shape
-    half, first, last = fmt.half_window, fmt.margin - 1, height - fmt.margin
-    stop, best = width - fmt.margin + 1, 0
-    ws.columns[:] = 0
-    for row in range(first - half, last + half + 1):
-        _slide(image, row, row - first > half, fmt, ws)
+def score_rows(image, fmt, first, last, score_out, counts):
+    """Fill rows `first` to `last` (excluded) of score_out (height, width) int32 of the candidates' columns and of one beside them; return the largest score."""
+    half, width, best = fmt.half_window, image.shape[1], 0
+    left, right = fmt.margin - 1, width - fmt.margin + 1
+    lines = _Lines(np.zeros((2 * half + 1, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32))
+    for row in range(first - half, last + half):
+        _slide(image, row, row - first > half, fmt, lines)
         if row - half >= first:
-            score = ws.score[row - half, first:stop]
-            _score_row(fmt, ws, first, stop, score)
+            score = score_out[row - half, left:right]
+            _score_row(fmt, lines, left, right, score)
             best = max(best, _largest(score))
             counts[_CORNER_PIXEL] += score.shape[0]
     return best
@@ -214,28 +218,34 @@ def _largest(values):
 
 
 @njit
-def detect(image, existing_uv_raw, fmt, workspace, uv_out, counts):
-    """Write new corners into uv_out and return how many.
-
-    image: (height, width) uint8. existing_uv_raw: (m, 2) int32, features to keep clear of. uv_out: (k, 2) int32 raw in the
-    `precision.position` format, on whole pixels, best first within each filling of the grid; at most min(k, max_features - m) are found.
-    """
-    height, width = image.shape
-    room = min(fmt.max_features - existing_uv_raw.shape[0], uv_out.shape[0])
-    if room <= 0 or min(height, width) <= 2 * fmt.margin:
-        return 0
-    best = _score_image(image, fmt, workspace, counts)
+def _spread(existing_uv_raw, best, room, fmt, ws, uv_out, counts):
+    """From the scores, of which `best` is the largest, write at most `room` corners into uv_out (k, 2) and return how many."""
     least = max(max(fmt.min_score, 1), (best * fmt.quality) >> _QUALITY_SHIFT)
-    workspace.taken[:] = 0
-    workspace.cells[:] = 0
+    ws.taken[:] = 0
+    ws.cells[:] = 0
     for i in range(existing_uv_raw.shape[0]):
-        take(np.int64(existing_uv_raw[i, 0]), np.int64(existing_uv_raw[i, 1]), fmt, workspace)
-    chosen = choose(propose(least, fmt, workspace), room, fmt, workspace, uv_out)
+        take(np.int64(existing_uv_raw[i, 0]), np.int64(existing_uv_raw[i, 1]), fmt, ws)
+    chosen = choose(propose(least, fmt, ws), room, fmt, ws, uv_out)
     counts[_FEATURE_DETECTED] += chosen
     return chosen
 
 
-def detect_corners(image: np.ndarray, existing_uv_raw: np.ndarray, fmt: CornerFormat, workspace: CornerWorkspace, counts: np.ndarray) -> np.ndarray:
-    """New corners (k, 2) int32 raw of `image` (height, width) uint8 that spread over the grid together with the existing (m, 2) ones."""
-    uv_out = np.empty((max(fmt.max_features - len(existing_uv_raw), 0), 2), np.int32)
-    return uv_out[: detect(image, existing_uv_raw, fmt, workspace, uv_out, counts)]
+def detect_corners(
+    image: np.ndarray, existing_uv_raw: np.ndarray, fmt: CornerFormat, workspace: CornerWorkspace, counts: np.ndarray, workers: Workers = Workers()
+) -> np.ndarray:
+    """New corners (k, 2) int32 raw of `image` (height, width) uint8 that spread over the grid together with the existing (m, 2) ones.
+
+    They lie on whole pixels, best first within each filling of the grid; at most max_features - m are found. Afterwards
+    workspace.score holds the scores of the candidates' region and of one pixel around it.
+    """
+    room = max(fmt.max_features - len(existing_uv_raw), 0)
+    uv_out, top, rows = np.empty((room, 2), np.int32), fmt.margin - 1, image.shape[0] - 2 * fmt.margin + 2
+    if room == 0 or min(image.shape) <= 2 * fmt.margin:
+        return uv_out[:0]
+    best = [0]  # list.append is one step: bands may end at the same time
+
+    def score(part: slice, own_counts: np.ndarray) -> None:
+        best.append(score_rows(image, fmt, top + part.start, top + part.stop, workspace.score, own_counts))
+
+    workers.share(rows, score, counts)
+    return uv_out[: _spread(existing_uv_raw, max(best), room, fmt, workspace, uv_out, counts)]

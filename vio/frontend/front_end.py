@@ -12,6 +12,7 @@ from vio.events import Event
 from vio.frontend import klt, outliers, pyramid, rays, stereo, store
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.frontend.exposure import equalised, texture
+from vio.frontend.workers import Workers
 from vio.lie import orthonormalised
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
@@ -69,12 +70,13 @@ def _no_features() -> _Features:
 class FrontEnd:
     """Integer front end of one rig: `process` every frame in time order; `drop` what the back end rejects."""
 
-    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None, first_id: int = 0) -> None:
+    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None, first_id: int = 0, workers: Workers | None = None) -> None:
         """Quantise the rig and allocate every picture buffer. Raises ConfigError for word lengths the kernels cannot carry.
 
-        Features are numbered from `first_id` on. With `logs` (`precision.new_logs`) the kernels record what passes through every register.
+        Features are numbered from `first_id` on. workers: threads to share the features with. With `logs` (`precision.new_logs`) the kernels record what passes through every register.
         """
         self._calibration, self._config = calibration, config
+        self._workers = workers if workers is not None and logs is None else Workers()  # the log of a register is one for all
         left, self._rig, baseline = calibration.left, None, 1.0
         self._lens = rays.make_lens(left, config.precision, logs)
         if calibration.right is not None:
@@ -177,7 +179,7 @@ class FrontEnd:
         if len(self._live.ids) > 0 or (len(before.ids) < _CROWD and not self._held):
             return False
         none = np.zeros((0, 2), np.int32)
-        return len(detect_corners(self._current[0], none, self._corner, self._workspace, counts)) < _CROWD
+        return len(detect_corners(self._current[0], none, self._corner, self._workspace, counts, self._workers)) < _CROWD
 
     def drop(self, ids: np.ndarray) -> None:
         """Forget the features with these ids (int64); the next `Tracks` lists them once more as GATED."""
@@ -212,7 +214,11 @@ class FrontEnd:
         counts[Event.RAY_PROJECTION] += len(uv)
         status = live.status = np.empty(len(uv), np.uint8)
         top = self._config.frontend.pyramid_levels - 1
-        klt.track(previous, current, live.uv, guess, top, self._klt_stored, uv, status, residual, counts)
+
+        def follow(part: slice, own_counts: np.ndarray) -> None:
+            klt.track(previous, current, live.uv[part], guess[part], top, self._klt_stored, uv[part], status[part], residual[part], own_counts)
+
+        self._workers.share(len(uv), follow, counts)
         rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
         rays.reject_out_of_view(arrived, self._lens.fmt, status)
         self._reject(rotated, arrived, status, counts)
@@ -280,7 +286,7 @@ class FrontEnd:
 
     def _detect(self, counts: np.ndarray) -> None:
         """Top the features up to `max_features`."""
-        uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts)
+        uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts, self._workers)
         born = _Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv)
         rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
         rays.borrow_flow(born.rays, self._live.rays, self._live.flow, born.flow)
@@ -292,7 +298,7 @@ class FrontEnd:
         live = self._live
         pyramid.build(right, self._right, self._pyramid, counts)
         live.uv_right, live.has_right, depth = stereo.match(
-            self._current, self._right, live.uv, live.rays, live.key_depth, self._rig, self._klt, self._outlier, counts)
+            self._current, self._right, live.uv, live.rays, live.key_depth, self._rig, self._klt, self._outlier, counts, self._workers)
         known = np.flatnonzero((depth > 0) & (live.key_depth > 0))
         known = known[np.argsort(-depth[known], kind="stable")]  # near points first: they fix the translation best
         inlier = np.empty(len(known), np.bool_)

@@ -16,6 +16,7 @@ from vio.fixed import Register, divide, fit, fit32, narrow, quotient, round_divi
 from vio.frontend.klt import KltFormat, track
 from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
+from vio.frontend.workers import Workers
 from vio.kernels import njit
 from vio.precision import Logs, require
 from vio.types import TrackStatus
@@ -271,12 +272,25 @@ def verify(uv_left, uv_back, rays_left, rays_right, R_raw, t_raw, ray_fmt, outli
 
 def match(
     pyramid_left: tuple[np.ndarray, ...], pyramid_right: tuple[np.ndarray, ...], uv_left: np.ndarray, rays_left: np.ndarray, known_depth: np.ndarray,
-    rig: StereoRig, klt: KltFormat, outlier: OutlierFormat, counts: np.ndarray,
+    rig: StereoRig, klt: KltFormat, outlier: OutlierFormat, counts: np.ndarray, workers: Workers = Workers(),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Match left features in the right picture: (uv_right (n, 2) int32, has_right (n,) bool, inverse depth (n,) int32), raw.
 
     uv_left, rays_left: (n, 2) int32. known_depth: (n,) int32 raw, of the last keyframe, 0 where unknown. uv_right is meaningful where has_right; the inverse depth is 0 elsewhere.
     """
+    n, uv_right = len(uv_left), uv_left.copy()
+    has_right, depth = np.zeros(n, np.bool_), np.zeros(n, np.int32)
+
+    def work(part: slice, own_counts: np.ndarray) -> None:
+        uv_right[part], has_right[part], depth[part] = _match_part(
+            pyramid_left, pyramid_right, uv_left[part], rays_left[part], known_depth[part], rig, klt, outlier, own_counts)
+
+    workers.share(n, work, counts)
+    return uv_right, has_right, depth
+
+
+def _match_part(pyramid_left, pyramid_right, uv_left, rays_left, known_depth, rig, klt, outlier, counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`match` for the features of one thread."""
     n, level, ray_fmt = len(uv_left), rig.fmt.level, rig.right.fmt
     uv_right, has_right, depth = uv_left.copy(), np.zeros(n, np.bool_), np.zeros(n, np.int32)
     search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, known_depth,

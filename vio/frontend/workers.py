@@ -1,0 +1,34 @@
+"""Features shared out among threads. Kernels work on each feature alone, so the results are the same bits for any number of threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+_FEWEST = 16  # rows that are worth the way to another thread, about 50 us
+
+
+class Workers:
+    """The calling thread and `threads` - 1 more, which start when they are first needed and end with this object."""
+
+    def __init__(self, threads: int = 1) -> None:
+        """threads: at least 1, which is the calling thread alone."""
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="features") if threads > 1 else None
+
+    def share(self, rows: int, work: Callable[[slice, np.ndarray], None], counts: np.ndarray) -> None:
+        """Call `work(part, counts)` for parts that make up slice(0, rows), at the same time; counts: int64 by `Event`, added to.
+
+        work reads what it likes, and writes to the rows of its part and to its counts alone.
+        """
+        parts = min(self._threads, max(rows // _FEWEST, 1))
+        if self._pool is None or parts == 1:
+            work(slice(0, rows), counts)
+            return
+        bounds = [rows * k // parts for k in range(parts + 1)]
+        theirs = [np.zeros_like(counts) for _ in range(parts - 1)]
+        pending = [self._pool.submit(work, slice(bounds[k + 1], bounds[k + 2]), theirs[k]) for k in range(parts - 1)]
+        work(slice(0, bounds[1]), counts)
+        for future, own in zip(pending, theirs):
+            future.result()
+            counts += own
