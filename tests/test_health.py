@@ -90,7 +90,7 @@ def test_a_gap_in_the_dark_is_bridged_by_the_same_features() -> None:
     before, after = ({*o.tracks.ids[o.tracks.status <= 1].tolist()} for o in (outputs[19], outputs[26]))
     assert len(before & after) > 0.5 * len(before)
     assert all("picture_blind" in o.health.reasons for o in outputs[20:26])
-    assert [o.health.state is HealthState.LOST for o in outputs[20:26]] == [False] + [True] * 5
+    assert [o.health.state is HealthState.LOST for o in outputs[20:26]] == [False] * 2 + [True] * 4
     assert outputs[26].health.state is HealthState.RECOVERING and outputs[-1].health.state is HealthState.GOOD
     assert error(outputs) < 0.03  # a pixel is 1 cm here
 
@@ -125,7 +125,7 @@ def test_a_jump_of_the_exposure_loses_no_feature() -> None:
 def test_when_the_left_camera_goes_blind_the_right_one_leads() -> None:
     """Oracle: the formula of the slide; feature ids are never used twice."""
     outputs = fly(60, lambda k, pair: (BLACK, pair[1]) if k >= 20 else pair)
-    assert outputs[21].health.state is HealthState.LOST
+    assert outputs[22].health.state is HealthState.LOST
     assert all("right_leads" in o.health.reasons for o in outputs[24:])
     assert outputs[-1].health.state is HealthState.DEGRADED and outputs[-1].health.restarts == 1
     assert outputs[30].tracks.ids.min() > outputs[19].tracks.ids.max()

@@ -193,5 +193,5 @@ def test_feature_ids_near_their_limit_stay_exact() -> None:
 def test_a_dark_flight_is_lost_then_recovering_then_good() -> None:
     """Oracle: construction: four dark frames of twenty a second."""
     states = [o.health.state for o in flight()[0]]
-    assert [states[k] for k in DARK] == [HealthState.DEGRADED] + [HealthState.LOST] * 3
+    assert [states[k] for k in DARK] == [HealthState.DEGRADED] * 2 + [HealthState.LOST] * 2
     assert states[38] is HealthState.RECOVERING and states[-1] is HealthState.GOOD

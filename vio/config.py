@@ -126,7 +126,7 @@ class HealthConfig:
 
     min_tracks: int = 15  # landmarks below which a frame is degraded
     lost_tracks: int = 4  # and below which it sees nothing
-    lost_after: float = 0.1  # s of that until vision counts as lost
+    lost_after: float = 0.15  # s of that until vision counts as lost
     recover_frames: int = 5  # in a row with min_tracks after a loss until the state is good again
     imu_gap: float = 0.025  # s between samples
     frame_gap: float = 1.5  # usual intervals between frames

@@ -144,7 +144,7 @@ class HealthMonitor:
             self._is_flat = bool(seen.observations.has_right.mean() < self._limits.min_stereo)
         if self._is_flat:
             self.note("no_stereo")
-        if len(tracks.ids) == 0:
+        if len(seen.observations.ids) == 0:
             return
         against = np.isin(tracks.status, (TrackStatus.OUTLIER, TrackStatus.GATED))
         self._contradictions = np.append(self._contradictions, against.mean())[-_RECENT:]
@@ -187,7 +187,7 @@ class HealthMonitor:
         self._settled = self._settled or calm
         is_lost = self._settled and tracked < limits.lost_tracks and self._blind(t_ns) >= limits.lost_after
         self._lost = self._lost or is_lost
-        self._calm_frames = self._calm_frames + 1 if calm else 0
+        self._calm_frames = self._calm_frames + 1 if calm else 0 if tracked or is_lost else self._calm_frames
         if self._lost and not is_lost and self._calm_frames >= limits.recover_frames:
             self._lost = False
         found = {

@@ -1,7 +1,7 @@
 """Inertial measurements of a flight: exact specific force and angular rate, and what a real IMU makes of them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,13 @@ def measured_pieces(
     for first in range(0, len(t_ns), piece):
         motion = flight.at(t_ns[first : first + piece])
         yield motion, sensor.measure(motion)
+
+
+def measured(motions: Iterable[Motion], noise: ImuNoise, seed: int, samples: int, b_g: np.ndarray, b_a: np.ndarray) -> Iterator[Inertial]:
+    """Measurements of one piece of a motion after the other, `samples` in all, with noise and walking biases as of `measure`."""
+    sensor = _Sensor(noise, seed, samples, b_g, b_a, IDEAL)
+    for motion in motions:
+        yield sensor.measure(motion)
 
 
 class _Sensor:
