@@ -12,13 +12,14 @@ import numpy as np
 
 from vio import lie
 from vio.calibration import ImuNoise
+from vio.compilation import warm_up
 from vio.config import Config
 from vio.io.render_spec import RenderSpec
 from vio.io.renderer import builtin_specs, flight_of
 from vio.io.sequence import open_sequence
 from vio.io.simulator import Inertial, measured
 from vio.io.trajectory import Motion
-from vio.odometry import Odometry, warm_up
+from vio.odometry import Odometry
 from vio.runner import peak_rss_mb
 from vio.sweeps.shelf import Shelf, budget_bytes
 from vio.types import FrameOutput, HealthState, NavState
