@@ -1,11 +1,13 @@
 """`tinyvio bench`: the figures are there and belong together. No figure is held to a limit: machines differ and are shared."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from vio.bench.engine import Spread, spread
+from vio.bench.growth import draw, fitted
 from vio.cli import app
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -34,3 +36,12 @@ def test_an_unknown_rival_is_refused_before_any_work() -> None:
     """Oracle: the exit code of a wrong configuration, and one line."""
     result = CliRunner().invoke(app, ["bench", "--vs", "matlab"])
     assert result.exit_code == 2 and "opencv" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_growth_is_a_straight_line_through_what_was_measured(tmp_path: Path) -> None:
+    """Oracle: closed form: points on a line, and points on a parabola, of which a line explains 12/13."""
+    straight = fitted("front end", "features", [50.0, 100.0, 200.0], [2.0, 3.0, 5.0])
+    assert (straight.slope, straight.base, straight.straightness) == pytest.approx((0.02, 1.0, 1.0))
+    bent = fitted("back end", "keyframes", [0.0, 1.0, 2.0], [0.0, 1.0, 4.0])
+    assert bent.straightness == pytest.approx(12 / 13)
+    assert all(path.stat().st_size > 1000 for path in draw([straight, bent], tmp_path / "growth"))

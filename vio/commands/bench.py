@@ -1,6 +1,7 @@
 """`tinyvio bench`: how fast the engine is on this machine."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vio.bench.engine import Pass
+    from vio.bench.growth import Growth
     from vio.config import Config
     from vio.io.sequence import Sequence
 
@@ -28,6 +30,7 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Threads in all.")] = 2,
     vs: Annotated[str | None, typer.Option(metavar="RIVAL", help="`opencv`: its pyramidal Lucas-Kanade and Shi-Tomasi on the same pictures and points, in this process.")] = None,
     cold: Annotated[bool, typer.Option("--cold", help="Also the very first start: compile everything once more, in an empty cache.")] = False,
+    growth: Annotated[Path | None, typer.Option("--growth", metavar="DIR", help="Also run with 50 to 300 features and 5 to 20 keyframes, and draw what that costs into DIR.")] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Use the left camera alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
@@ -44,6 +47,8 @@ def bench(
 
     - `tinyvio bench --vs opencv` prints our front end's CPU time over OpenCV's
 
+    - `tinyvio bench --growth plots` draws how the cost grows with features and window
+
     - `tinyvio bench --cold` adds the first start on a new machine
     """
     from vio.console import Progress
@@ -54,14 +59,14 @@ def bench(
     config = resolve_config(profile, assignments or [])
     with Progress(as_json) as progress:
         opened = open_sequence(sequence, mono, progress.rendering)
-    found = _measure(opened, sequence, config, min(frames, len(opened.frame_t_ns)), repeats, threads, vs, cold, as_json)
+    found = _measure(opened, sequence, config, min(frames, len(opened.frame_t_ns)), repeats, threads, vs, cold, growth, as_json)
     if as_json:
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
     else:
         _print(found)
 
 
-def _measure(opened: "Sequence", name: str, config: "Config", count: int, repeats: int, threads: int, vs: str | None, cold: bool, quiet: bool) -> dict[str, Any]:
+def _measure(opened: "Sequence", name: str, config: "Config", count: int, repeats: int, threads: int, vs: str | None, cold: bool, plots: Path | None, quiet: bool) -> dict[str, Any]:
     """Everything asked for, by name."""
     from vio.bench import engine, opencv
     from vio.console import Progress
@@ -81,10 +86,25 @@ def _measure(opened: "Sequence", name: str, config: "Config", count: int, repeat
         found["front_end_cpu_ms"] = vars(engine.spread([a for a, _ in pairs]))
         found["opencv_cpu_ms"] = vars(engine.spread([b for _, b in pairs]))
         found["front_end_over_opencv"] = vars(engine.spread([a / b for a, b in pairs]))
+    if plots is not None:
+        found["growth"] = [vars(line) for line in _growth(kept, config, plots, quiet)]
     found["from_files"] = vars(engine.from_files(name, config, mono, count))
     found["start_warm"] = vars(engine.start(name, config, mono, cold=False))
     found |= {"start_cold": vars(engine.start(name, config, mono, cold=True))} if cold else {}
     return found | {"versions": versions()}
+
+
+def _growth(kept: "Sequence", config: "Config", folder: Path, quiet: bool) -> "list[Growth]":
+    """The cost by features and by window, drawn into a folder."""
+    from vio.bench.growth import draw, growth
+    from vio.console import Progress
+    from vio.io.writers import prepare_folder
+
+    prepare_folder(folder)
+    with Progress(quiet) as progress:
+        lines = growth(kept, config, progress.work("growth", "runs/s"))
+    draw(lines, folder / "growth")
+    return lines
 
 
 def _steady(runs: "list[Pass]") -> dict[str, Any]:
@@ -109,6 +129,8 @@ def _rows(found: dict[str, Any]) -> "Iterator[tuple[str, dict[str, float], str]]
         yield "our front end", found["front_end_cpu_ms"], "ms of CPU a frame"
         yield "OpenCV's", found["opencv_cpu_ms"], "ms of CPU a frame"
         yield "ours / OpenCV's", found["front_end_over_opencv"], ""
+    for line in found.get("growth", ()):
+        yield f"{line['what']}", {"median": line["slope"] * 1e3}, f"us for each of the {line['per']}, R^2 {line['straightness']:.3f}"
     if "from_files" in found:
         yield "from files, new process", {"median": found["from_files"]["fps"]}, "frames/s"
         yield "  peak memory", {"median": found["from_files"]["peak_rss_mb"]}, "MB"
@@ -128,4 +150,4 @@ def _print(found: dict[str, Any]) -> None:
     for name, measured, unit in _rows(found):
         figures = [measured.get(key) for key in ("median", "low", "high")]
         table.add_row(name, *("" if figure is None else f"{figure:.2f}" for figure in figures), unit)
-    Console().print(table)
+    Console().print(table, soft_wrap=True)
