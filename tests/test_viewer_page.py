@@ -1,6 +1,5 @@
 """The web viewer: its page reaches nobody but us, and a browser draws it."""
 
-import shutil
 import socket
 import threading
 import urllib.error
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from screenshot import CHROMIUM, new_page
 
 from vio.config import Config
 from vio.io.sequence import open_sequence
@@ -16,9 +16,7 @@ from vio.io.sequence import open_sequence
 pytest.importorskip("rerun", reason="the viewer needs rerun-sdk")
 from vio.viewer import outputs, web  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SOFTWARE = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-SIZE = {"width": 960, "height": 600}
+WIDTH, HEIGHT = 800, 500
 _ASSETS = {name: web.Asset(name.encode(), {"Content-Type": "text/plain", "rerun-final-length": "7"}) for name in ("index.html", "re_viewer.js")}
 
 
@@ -67,6 +65,25 @@ def test_the_recording_is_served_on_this_machine_alone() -> None:
         socket.create_connection(("127.0.0.1", port + 1), 2).close()
 
 
+def test_a_recording_on_disk_is_served_as_it_is(tmp_path: Path) -> None:
+    """Oracle: the page that a live run has, and the server of the data, which answers as long as the output is open."""
+    import rerun as rr
+
+    recording = rr.RecordingStream("tinyvio", recording_id="drawn")
+    recording.save(tmp_path / "x.rrd")
+    recording.log("legend", rr.TextDocument("nothing"), static=True)
+    recording.disconnect()
+    output = outputs.show_file(outputs.Wanted(port=(port := outputs._free_port())), tmp_path / "x.rrd", pytest.fail)
+    try:
+        assert output.is_watched() and output.url == f"http://127.0.0.1:{port}"
+        with urllib.request.urlopen(f"{output.url}/re_viewer_bg.wasm") as answer:
+            assert answer.read(4) == b"\0asm"
+        socket.create_connection(("127.0.0.1", port + 1), 2).close()
+    finally:
+        output.close()
+    assert output.viewer is not None and output.viewer.poll() is not None
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; Debian and Ubuntu: apt install chromium")
 def test_a_browser_draws_a_run_and_reaches_nobody_else(tmp_path: Path) -> None:
     """Oracle: a browser. The picture has the colours of tracks, landmarks and curves, and every request that succeeds stays here."""
@@ -82,15 +99,14 @@ def test_a_browser_draws_a_run_and_reaches_nobody_else(tmp_path: Path) -> None:
         runner.run(sequence, Config(), runner.RunOptions(max_frames=30), observe=watcher.observe)
         watcher.close()
         with sync_api.sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE)
-            view = browser.new_page(viewport=SIZE, color_scheme="dark")
+            view = new_page(driver, WIDTH, HEIGHT)
             view.on("requestfinished", lambda request: reached.append(request.url))
             view.goto(f"{output.url}/?renderer=webgl")
             picture = _drawn(view, cv2, tmp_path / "viewer.png")
-            browser.close()
+            view.context.browser.close()
     finally:
         output.close()
-    assert picture.shape == (SIZE["height"], SIZE["width"], 3)
+    assert picture.shape == (HEIGHT, WIDTH, 3)
     assert all(url.startswith((output.url, "blob:", "data:", f"http://127.0.0.1:{output.wanted.port + 1}")) for url in reached), reached
 
 
@@ -102,12 +118,12 @@ def _colourful(picture: np.ndarray) -> int:
 def _drawn(view: "object", cv2: "object", path: Path) -> np.ndarray:
     """The page as soon as space (left) and figures (right) have colours and the pictures (below) their greys; fails after a minute."""
     pause = threading.Event()
-    for _ in range(30):
+    for _ in range(60):
         view.screenshot(path=str(path))
         picture = cv2.imread(str(path))
         height, width = picture.shape[:2]
         space, figures, pictures = picture[40 : height // 2, : width // 2], picture[40 : height // 2, width // 2 + 20 :], picture[-height // 3 : -40, : width // 2]
         if _colourful(space) > 100 and _colourful(figures) > 100 and pictures.std() > 25:
             return picture
-        pause.wait(2.0)
+        pause.wait(1.0)
     pytest.fail(f"not drawn: {_colourful(space)} and {_colourful(figures)} coloured pixels, deviation {pictures.std():.0f}")

@@ -88,7 +88,7 @@ def test_colours_tell_age_and_fate_apart() -> None:
     """Oracle: the ends of the ramp and the table of fates; all of them differ."""
     status = np.array([0, 0, *sorted(marks.FATES)], np.uint8)
     found = marks.track_colours(status, np.array([0, 10_000] + [3] * len(marks.FATES)))
-    assert found[0] == 0xFDE725FF and found[1] == 0x440154FF
+    assert found[0] == 0xFDE725FF and found[1] == 0xAA5ADCFF
     assert found[2:].tolist() == [marks.FATES[TrackStatus(k)][1] for k in sorted(marks.FATES)]
     assert len(set(found.tolist())) == len(found)
 

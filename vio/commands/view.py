@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vio.commands.common import guarded, say
-from vio.commands.viewing import HostOption, SaveOption, ServeOption, ViewOption, opened_output, wanted_outputs
+from vio.commands.viewing import HostOption, SaveOption, ServeOption, ViewOption, kept_open, wanted_outputs
 from vio.errors import ConfigError
 
 
@@ -29,27 +29,31 @@ def view(
     - `tinyvio view runs/room-default --compare runs/room-tiny --serve`
 
     - `tinyvio view runs/room-default --save-rrd room.rrd`
+
+    - `tinyvio view room.rrd --serve` shows a recording, live or not, in a browser
     """
     if run.suffix == ".rrd":
-        _open_recording(run, compare, save_rrd, serve)
+        _show_recording(run, compare, save_rrd, serve, host)
         return
     wanted = wanted_outputs(window or (save_rrd is None and serve is None), save_rrd, serve, host)
     from vio.console import Progress
     from vio.viewer import stored
+    from vio.viewer.outputs import open_output
 
     runs = [stored.open_finished(folder, say) for folder in (run, compare) if folder is not None]
-    with opened_output(wanted, " and ".join(item.title for item in runs)) as output, Progress(quiet) as progress:
+    with kept_open(open_output(wanted, " and ".join(item.title for item in runs), say)) as output, Progress(quiet) as progress:
         stored.draw(output, runs, progress.work("drawing"))
         output.flush()
 
 
-def _open_recording(path: Path, compare: Path | None, save_rrd: Path | None, serve: int | None) -> None:
-    """A recording in rerun's window, as it is."""
-    from vio.viewer.outputs import start_program
-
-    if compare is not None or save_rrd is not None or serve is not None:
-        raise ConfigError(f"{path}: a recording is opened in the viewer's window as it is; --compare, --save-rrd and --serve are for run folders")
+def _show_recording(path: Path, compare: Path | None, save_rrd: Path | None, serve: int | None, host: str) -> None:
+    """A recording as it is, in a window or on a page."""
+    if compare is not None or save_rrd is not None:
+        raise ConfigError(f"{path}: a recording is shown as it is; --compare and --save-rrd are for run folders")
     if not path.is_file():
         raise ConfigError(f"{path}: no such recording")
-    wanted_outputs(True, None, None, "127.0.0.1")
-    start_program(path)
+    wanted = wanted_outputs(serve is None, None, serve, host)
+    from vio.viewer.outputs import show_file
+
+    with kept_open(show_file(wanted, path, say)):
+        pass

@@ -53,18 +53,15 @@ def wanted_outputs(view: bool, save_rrd: Path | None, serve: int | None, host: s
 
 
 @contextmanager
-def opened_output(wanted: "Wanted", name: str) -> "Iterator[Output]":
+def kept_open(output: "Output") -> "Iterator[Output]":
     """The open recording; a page is served until Ctrl-C if the work inside has gone well."""
-    from vio.viewer.outputs import open_output
-
-    output = open_output(wanted, name, say)
     try:
         if output.url:
             say(f"viewer at {output.url}")
         yield output
         output.flush()
-        if wanted.file is not None:
-            say(f"recorded in {wanted.file}")
+        if output.wanted.file is not None:
+            say(f"recorded in {output.wanted.file}")
         if output.url:
             say(f"the viewer stays at {output.url} until Ctrl-C")
             _until_interrupted(output)
@@ -88,7 +85,8 @@ def watched(
         yield (lambda engine, frame, output: None), (lambda: None)
         return
     from vio.viewer.live import Watcher
+    from vio.viewer.outputs import open_output
 
-    with opened_output(wanted, opened.name) as output:
+    with kept_open(open_output(wanted, opened.name, say)) as output:
         watcher = Watcher(output, opened, config, say)
         yield watcher.observe, watcher.close

@@ -22,6 +22,8 @@ LEGEND = "\n".join([
     "",
     "**System**: blocks of the linear system in the order of its elimination. Blue: inertial; orange: prior; green: landmarks; grey: fill-in.",
     "",
+    "**Biases**: x vermilion, y green, z blue; bounds of 3 sigma faint, ground truth thin.",
+    "",
     "**Errors**: *so far* is aligned with the poses until then, *at the end* with all.",
 ])
 
@@ -33,7 +35,7 @@ def _space(roots: Sequence[str]) -> rrb.Spatial3DView:
     growing = {f"{root}/world/{path}": _SO_FAR for root in roots for path in _GROWING}
     return rrb.Spatial3DView(
         origin=f"{roots[0]}/world", contents=contents, name="space", overrides=growing, background=[22, 22, 28], line_grid=rrb.LineGrid3D(visible=True, color=[70, 70, 80]),
-        eye_controls=rrb.EyeControls3D(position=[-6.0, -6.0, 5.0], look_target=[0.0, 0.0, 0.0], eye_up=[0.0, 0.0, 1.0]))
+        eye_controls=rrb.EyeControls3D(position=[-4.5, -4.5, 3.5], look_target=[0.5, 0.5, 0.0], eye_up=[0.0, 0.0, 1.0]))
 
 
 def _plot(name: str, roots: Sequence[str], *paths: str, legend: bool = True) -> rrb.TimeSeriesView:
@@ -43,12 +45,11 @@ def _plot(name: str, roots: Sequence[str], *paths: str, legend: bool = True) -> 
 
 def _accuracy(root: str) -> rrb.Grid:
     """How good it is, as far as it knows and as far as ground truth does."""
-    axes = "x red, y green, z blue, 3 sigma faint"
     return rrb.Grid(
         _plot("position error, m", [root], "error/position", "error/position/final"),
         _plot("rotation error, degrees", [root], "error/rotation", "error/rotation/final"),
-        _plot(f"gyro bias, rad/s: {axes}", [root], "bias/gyro", "bias/gyro/3sigma", "bias/gyro/truth", legend=False),
-        _plot(f"accelerometer bias, m/s^2: {axes}", [root], "bias/accel", "bias/accel/3sigma", "bias/accel/truth", legend=False),
+        _plot("gyro bias, rad/s", [root], "bias/gyro", "bias/gyro/3sigma", "bias/gyro/truth", legend=False),
+        _plot("accelerometer bias, m/s^2", [root], "bias/accel", "bias/accel/3sigma", "bias/accel/truth", legend=False),
         _plot("speed, m/s", [root], "speed", "speed/truth"),
         _plot("features", [root], "features"),
         grid_columns=2, name="accuracy")

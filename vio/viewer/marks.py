@@ -1,6 +1,6 @@
 """What is drawn, as arrays: colours, tails of tracks, pyramids of cameras. Colours are 0xRRGGBBAA, told apart by the colour-blind too.
 
-Ramps are `viridis` and categories Okabe and Ito's (2008), both at a few support points.
+The ramp is `viridis` from its light end, its dark end lightened so that it is seen on dark pictures; categories are Okabe and Ito's (2008).
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ ESTIMATE = 0x56B4E9FF  # the path of a run, and of a second one beside it
 SECOND = 0xD55E00FF
 TAIL = 8  # positions of a track that stay visible, this one included
 OLD_TRACK, OLD_LANDMARK = 40, 8  # frames, and keyframes, at which the ramp ends
-_VIRIDIS = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [42, 120, 142], [65, 68, 135], [68, 1, 84]], float)  # young to old
+_RAMP = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [60, 150, 190], [110, 120, 225], [170, 90, 220]], float)  # young to old
 FATES = {
     TrackStatus.NEW: ("new", 0xFFFFFFFF),
     TrackStatus.OUT_OF_IMAGE: ("out of the picture", 0x999999FF),
@@ -35,8 +35,8 @@ _THINNING = 3  # of which every third one is
 
 def ramp(share: np.ndarray) -> np.ndarray:
     """Colours (n,) uint32 for shares (n,) from 0 (young, yellow) to 1 (old, violet)."""
-    at = np.clip(share, 0.0, 1.0) * (len(_VIRIDIS) - 1)
-    red, green, blue = (np.interp(at, np.arange(len(_VIRIDIS)), channel).round().astype(np.uint32) for channel in _VIRIDIS.T)
+    at = np.clip(share, 0.0, 1.0) * (len(_RAMP) - 1)
+    red, green, blue = (np.interp(at, np.arange(len(_RAMP)), channel).round().astype(np.uint32) for channel in _RAMP.T)
     return red << 24 | green << 16 | blue << 8 | np.uint32(0xFF)
 
 

@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vio.errors import ConfigError, TinyvioError
 from vio.viewer.web import Page, fetch_assets
+
+if TYPE_CHECKING:
+    import rerun as rr
 
 OLDEST = (0, 41)  # of rerun-sdk; its interface changes with every release
 _PATIENCE = 20.0  # s for a viewer to come up
@@ -137,9 +141,9 @@ def _await_port(host: str, port: int, process: subprocess.Popen, what: str) -> N
 
 @dataclass
 class Output:
-    """An open recording. url: where its page is, or empty. `say` hears, once, that the window has been closed."""
+    """An open recording, None for one that is a file already. url: where its page is, or empty. `say` hears, once, that the window has been closed."""
 
-    recording: "object"
+    recording: "rr.RecordingStream | None"
     url: str
     wanted: Wanted
     say: Callable[[str], None]
@@ -156,6 +160,8 @@ class Output:
 
     def flush(self) -> None:
         """Wait until everything is where it should be; a viewer that is gone is no reason to stop."""
+        if self.recording is None:
+            return
         try:
             self.recording.flush(timeout_sec=60.0)
         except (RuntimeError, ValueError):
@@ -164,7 +170,8 @@ class Output:
     def close(self) -> None:
         """Finish the file and stop the page; a window stays open with all it was sent."""
         self.flush()
-        self.recording.disconnect()
+        if self.recording is not None:
+            self.recording.disconnect()
         if self.page is not None:
             self.page.close()
             self.viewer.terminate()
@@ -180,8 +187,7 @@ def open_output(wanted: Wanted, name: str, say: Callable[[str], None]) -> Output
     output = Output(recording, "", wanted, say)
     sinks: list[object] = []
     if wanted.port is not None:
-        output.page, output.viewer = _serve(wanted)
-        output.url = f"http://{'localhost' if wanted.host in ('0.0.0.0', '::') else wanted.host}:{wanted.port}"
+        _serve(output)
         sinks.append(rr.GrpcSink(_proxy(wanted.host, wanted.port + 1)))
     elif wanted.window:
         port = _free_port()
@@ -200,8 +206,19 @@ def _proxy(host: str, port: int) -> str:
     return f"rerun+http://{host}:{port}/proxy"
 
 
-def _serve(wanted: Wanted) -> tuple[Page, subprocess.Popen]:
+def show_file(wanted: Wanted, path: Path, say: Callable[[str], None]) -> Output:
+    """Open a recording that exists, in a window or on a page. Raises TinyvioError if the viewer does not come up."""
+    output = Output(None, "", wanted, say)
+    if wanted.port is not None:
+        _serve(output, path)
+    else:
+        start_program(path)
+    return output
+
+
+def _serve(output: Output, *files: Path) -> None:
     """The recording's server on the port above the page's, and the page, with files taken from a short-lived server of rerun's."""
+    wanted = output.wanted
     data, page = _free_port(), _free_port()
     lender = start_program("--serve-web", "--bind", "127.0.0.1", "--port", str(data), "--web-viewer-port", str(page))
     try:
@@ -211,10 +228,12 @@ def _serve(wanted: Wanted) -> tuple[Page, subprocess.Popen]:
         lender.kill()
         lender.wait()
     origin = f"http://*:{wanted.port}"
-    server = start_program("--serve-grpc", "--bind", wanted.host, "--port", str(wanted.port + 1), "--cors-allow-origin", origin)
+    server = start_program("--serve-grpc", "--bind", wanted.host, "--port", str(wanted.port + 1), "--cors-allow-origin", origin, *files)
     try:
         _await_port(wanted.host, wanted.port + 1, server, "--serve")
-        return Page(wanted.host, wanted.port, wanted.port + 1, assets, _TELEMETRY not in os.environ), server
+        output.page = Page(wanted.host, wanted.port, wanted.port + 1, assets, _TELEMETRY not in os.environ)
     except BaseException:
         server.kill()
         raise
+    output.viewer = server
+    output.url = f"http://{'localhost' if wanted.host in ('0.0.0.0', '::') else wanted.host}:{wanted.port}"
