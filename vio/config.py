@@ -93,8 +93,11 @@ class RestConfig:
 class OnlineConfig:
     """Calibration in flight; see `vio.backend.online_calibration`. Sigmas are those of the calibration as given."""
 
-    time_offset: bool = False
+    time_offset: bool = True
     mount: bool = False  # how the rig of cameras sits on the body
+    dead_zone: float = 0.005  # s: a smaller time offset is not applied; EuRoC's ground truth itself wanders by 4 ms against its IMU
+    significance: float = 5.0  # sigmas that an offset must have
+    witnesses: int = 3  # keyframes in a row that must see it, one for twice as much; from then on it is followed
     time_offset_sigma: float = 0.02  # s
     time_offset_walk: float = 2e-4  # s/sqrt(s)
     shift_sigma: float = 0.02  # m
@@ -273,6 +276,8 @@ _LIMITS = (
     ("rest.min_tracks", 3, 2000),
     ("rest.velocity_sigma", 1e-4, 10.0),
     ("rest.memory", 0.1, 1e4),
+    ("online.dead_zone", 0.0, 1.0),
+    ("online.witnesses", 1, 1000),
     ("online.time_offset_sigma", 1e-5, 1.0),
     ("online.time_offset_walk", 0.0, 1.0),
     ("online.shift_sigma", 1e-5, 10.0),

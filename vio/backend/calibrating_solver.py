@@ -18,6 +18,7 @@ from vio.backend.online_calibration import OnlineCalibration
 from vio.backend.solver import Factors, Prior, Solver, apply_step, total_cost
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window
+from vio.config import BackEndConfig
 from vio.lie import apply, apply_t, matmul, matmul_t
 
 
@@ -40,6 +41,7 @@ class CalibratingSolver(Solver):
         self._online = online
         self._border: Border | None = None  # of the last system
         self._undamped: Border | None = None  # of the last one without damping
+        self._wanted = 0.0  # step of the first calibration row, were it free
 
     def view(self, w: Window, rig: Rig, n: int) -> None:
         """Bring rig and `scratch.now` to the current estimates."""
@@ -74,24 +76,38 @@ class CalibratingSolver(Solver):
         return Border(C, Z, D - matmul_t(C, Z), apply_t(X, g) + self._online.gradient(prior, w, m), X)
 
     def _step(self, system: tuple[np.ndarray, np.ndarray], w: Window, n: int, max_inverse_depth: float, counts: np.ndarray) -> None:
-        border, dx = self._border, np.empty(6 * n)
+        border, dx, free = self._border, np.empty(6 * n), self._online.free
         x = self._substituted(system[0], n, -system[1], counts)
-        y = _solved(border.S, -(border.e + apply_t(border.C, x)))
+        left, y = -(border.e + apply_t(border.C, x)), np.zeros(self._online.size)
+        self._wanted = float(_solved(border.S, left)[0])
+        y[free] = _solved(border.S[free, free], left[free])
         apply_step(w, n, layout(n).position, x - apply(border.Z, y), dx)
         self._online.move(y)
         landmarks.back_substitute(w, n, dx + apply(border.X, y), self.scratch, max_inverse_depth)
 
+    def optimise(
+        self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, config: BackEndConfig, counts: np.ndarray
+    ) -> bool:
+        """As the base class; where the calibrated clock has just lost its credit, once more with the offset free, before anything is rejected."""
+        self._undamped = None
+        solved, believed = super().optimise(w, rig, f, prior, m, n, config, counts), not self._online.follows
+        if self._undamped is not None:
+            S_inv = _solved(self._undamped.S, np.eye(self._online.size))
+            self._online.judge(self._wanted, 0.5 * (S_inv + S_inv.T))
+        if believed and self._online.follows:
+            return super().optimise(w, rig, f, prior, m, n, config, counts)
+        return solved
+
     def newest_covariance(
         self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, counts: np.ndarray
     ) -> np.ndarray:
-        """As the base class, with the calibration's uncertainty in it; that of the calibration itself goes to `online.covariance`."""
+        """As the base class, with the uncertainty of what is free of the calibration in it."""
         out, border = super().newest_covariance(w, rig, f, prior, m, n, huber, counts), self._undamped
         if self._factor is None or border is None or len(border.Z) != 15 * n:
             return out
-        own = border.Z[_rows(layout(n).position[n - 1])]
-        S_inv = _solved(border.S, np.eye(len(border.S)))
-        self._online.covariance = 0.5 * (S_inv + S_inv.T)
-        out += matmul(matmul(own, self._online.covariance), np.ascontiguousarray(own.T))
+        free = self._online.free
+        own = np.ascontiguousarray(border.Z[_rows(layout(n).position[n - 1]), free])
+        out += matmul(matmul(own, _solved(border.S[free, free], np.eye(own.shape[1]))), np.ascontiguousarray(own.T))
         return 0.5 * (out + out.T)
 
 

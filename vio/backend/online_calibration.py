@@ -10,6 +10,9 @@ normal equations are those of the poses times
 
 with the landmarks eliminated as without: a border of one, six or seven rows around the window's system. Position and yaw stay unknown to it,
 for H does not know them. The transform between the two cameras is held: stereo matching relies on it to a tenth of a degree.
+
+The calibrated clock is believed until the pictures contradict it: an offset is estimated all along, but applied only from where it has been
+larger than `online.dead_zone` and significant at some keyframes in a row, or twice that at one. Before that, all states are what they are without the estimate.
 """
 
 from typing import Any, NamedTuple
@@ -33,13 +36,15 @@ class Instant(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What is known of the calibration. time_offset: s, t_imu = t_cam + offset, on top of the calibrated one. T_BC (4, 4).
+    """What is known of the calibration. time_offset: s, t_imu = t_cam + offset, on top of the calibrated one, as it is applied; suspected: what
+    the pictures say, also while it is not applied. T_BC (4, 4).
 
     shift (3,) m and turn (3,) rad: displacement of the rig on the body against the calibration. *_sigma: one standard deviation each.
     out_of_bounds: a limit of the configuration was hit.
     """
 
     time_offset: float
+    suspected: float
     time_offset_sigma: float
     T_BC: np.ndarray
     shift: np.ndarray
@@ -97,10 +102,12 @@ class OnlineCalibration:
         self.offset, self.shift, self.turn = np.zeros(1), np.zeros(3), np.eye(3)
         self._reference = tuple(a.copy() for a in self.estimates)  # where the prior is expanded
         self._placed, self._rate = np.zeros(keyframes), np.zeros((keyframes, 3))
-        sigmas = [config.time_offset_sigma] * config.time_offset + ([config.shift_sigma] * 3 + [config.turn_sigma] * 3) * config.mount
-        self.size = len(sigmas)
-        self.covariance = np.diag(np.square(sigmas))
+        self._sigmas = [config.time_offset_sigma] * config.time_offset + ([config.shift_sigma] * 3 + [config.turn_sigma] * 3) * config.mount
+        self.size = len(self._sigmas)
+        self.covariance = np.diag(np.square(self._sigmas))
         self.out_of_bounds = False
+        self.follows = config.dead_zone == 0.0  # the offset is applied
+        self._suspected, self._witnesses = 0.0, 0  # s; keyframes in a row
         self._moved = np.empty((keyframes, 3, 3)), np.empty((keyframes, 3))
 
     @property
@@ -113,13 +120,28 @@ class OnlineCalibration:
         sigma, T_BC, at = np.sqrt(np.diag(self.covariance)), np.eye(4), int(self._config.time_offset)
         T_BC[:3, :3], T_BC[:3, 3] = self._rig.R_BC, self._rig.t_BC
         mount = sigma[at:] if self._config.mount else np.zeros(MOUNT)
-        return Estimate(float(self.offset[0]), float(sigma[0]) if at else 0.0, T_BC, self.shift.copy(), mount[:3].copy(), so3_log(self.turn), mount[3:].copy(),
-                        self.out_of_bounds)
+        clock = (float(self.offset[0]), self._suspected, float(sigma[0])) if at else (0.0, 0.0, 0.0)
+        return Estimate(*clock, T_BC, self.shift.copy(), mount[:3].copy(), so3_log(self.turn), mount[3:].copy(), self.out_of_bounds)
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
-        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance", "out_of_bounds")
+        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance", "out_of_bounds", "follows", "_suspected", "_witnesses")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def free(self) -> slice:
+        """Rows that a step may move: all, or all but the offset while the calibrated clock is believed."""
+        return slice(0 if self.follows or not self._config.time_offset else 1, self.size)
+
+    def judge(self, step: float, covariance: np.ndarray) -> None:
+        """Hear at a keyframe by how much (s) the offset would move, and the estimates' covariance (k, k)."""
+        self.covariance = covariance
+        if not self._config.time_offset:
+            return
+        self._suspected = float(self.offset[0]) + (0.0 if self.follows else step)
+        certain = max(self._config.dead_zone, self._config.significance * float(np.sqrt(covariance[0, 0])))
+        self._witnesses = self._witnesses + 1 if abs(self._suspected) > certain else 0
+        self.follows = self.follows or self._witnesses >= self._config.witnesses or abs(self._suspected) > 2.0 * certain
 
     def enter(self, slot: int, instant: Instant) -> None:
         """Note when keyframe `slot` was placed."""
@@ -146,8 +168,8 @@ class OnlineCalibration:
     def difference(self) -> np.ndarray:
         """Tangent (k,) from the point the prior is expanded at."""
         offset, shift, turn = self._reference
-        parts = [self.offset - offset] * self._config.time_offset + [self.shift - shift, so3_log(matmul(self.turn, turn.T.copy()))] * self._config.mount
-        return np.concatenate(parts)
+        clock, mount = [self.offset - offset], [self.shift - shift, so3_log(matmul(self.turn, np.ascontiguousarray(turn.T)))]
+        return np.concatenate(clock * self._config.time_offset + mount * self._config.mount)
 
     def rebase(self) -> None:
         """From here on the prior is expanded at the present estimates."""
@@ -183,7 +205,8 @@ class OnlineCalibration:
         """A prior of the first state with what is known of the calibration added as its last rows."""
         s = len(prior.b)
         H = np.zeros((s + self.size, s + self.size))
-        H[:s, :s], H[s:, s:] = prior.H, np.linalg.inv(self.covariance)
+        known = self.covariance if self.follows else np.diag(np.square(self._sigmas))
+        H[:s, :s], H[s:, s:] = prior.H, np.linalg.inv(known)
         self.rebase()
         return Prior(H, np.concatenate([prior.b, np.zeros(self.size)]))
 
@@ -203,8 +226,8 @@ class OnlineCalibration:
         return prior.b[s:] + apply(prior.H[s:], np.concatenate([prior_offset(w, m), self.difference()]))
 
     def wander(self, H: np.ndarray, b: np.ndarray, seconds: float) -> None:
-        """Let the offset walk for some time: information H, b whose last k rows are the calibration's, in place."""
-        if self._config.time_offset:
+        """Let an offset that is followed walk for some time: information H, b whose last k rows are the calibration's, in place."""
+        if self._config.time_offset and self.follows:
             forget(H, b, len(b) - self.size, self._config.time_offset_walk**2 * seconds)
 
 
