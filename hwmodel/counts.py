@@ -67,14 +67,15 @@ def check(counts: Counts, config: Config, chip: Chip) -> None:
     """Refuse counts that cannot come from this configuration and picture size. Raises ConfigError with the reason."""
     left, right = (sum(h * w for h, w in level_sizes(chip, config.frontend.pyramid_levels)[1:]) for _ in "lr")
     n, size = config.backend.window + 1, sparse(config.backend.window + 1)
-    passes = config.backend.iterations + 1
+    steps = config.backend.iterations * (2 if config.online.time_offset else 1)  # twice where the clocks are found to differ
+    passes = steps + 1
     limits = {
         Event.PYRAMID_PIXEL: (left + right, f"{chip.image_width}x{chip.image_height} pictures with frontend.pyramid_levels = {config.frontend.pyramid_levels}"),
         Event.FEATURE_TRACKED: (3 * config.frontend.max_features, f"frontend.max_features = {config.frontend.max_features}, tracked once and matched both ways"),
         Event.FEATURE_DETECTED: (2 * config.frontend.max_features, f"frontend.max_features = {config.frontend.max_features}"),
         Event.KLT_ITERATION: (3 * config.frontend.max_features * config.frontend.pyramid_levels * config.frontend.klt_iterations,
                               f"frontend.klt_iterations = {config.frontend.klt_iterations} on {config.frontend.pyramid_levels} levels"),
-        Event.GAUSS_NEWTON_ITERATION: (config.backend.iterations, f"backend.iterations = {config.backend.iterations}"),
+        Event.GAUSS_NEWTON_ITERATION: (steps, f"backend.iterations = {config.backend.iterations}"),
         Event.IMU_FACTOR: ((n - 1) * passes, f"backend.window = {config.backend.window} and backend.iterations = {config.backend.iterations}"),
         Event.CHOLESKY_BLOCK: (size.updates * passes, f"backend.window = {config.backend.window} and backend.iterations = {config.backend.iterations}"),
     }

@@ -167,6 +167,7 @@ def metrics(name: str, result: RunResult, errors: Accuracy) -> dict[str, Any]:
         "interrupted": result.interrupted,
         "failed": bool(result.failure),
         "health": health_summary(result.health),
+        "online_calibration": result.online and {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in result.online._asdict().items()},
         "versions": versions(),
     }
 

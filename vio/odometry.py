@@ -275,7 +275,7 @@ class Odometry:
         self._restarted(state)
         swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
         self._picture = zlib.crc32(np.ascontiguousarray(swapped.left))
-        return None, self._front_end.process(swapped, np.eye(3), counts)
+        return None, self._placed(self._front_end.process(swapped, np.eye(3), counts), state.t_ns)
 
     def _restarted(self, state: NavState) -> None:
         """Open the window anew in place; the keyframe that follows is its first."""
@@ -286,6 +286,8 @@ class Odometry:
     def _health(self, t_ns: int, state: NavState | None) -> Health:
         found = {"solver_failed": state is not None and not self._back_end.solved, "right_leads": self._eyes.is_swapped}
         self._monitor.note(*(reason for reason, holds in found.items() if holds))
+        if state is not None and self._back_end.online is not None:
+            self._monitor.note(*self._back_end.online.reasons())
         return self._monitor.verdict(t_ns, state, self._back_end.tracked, self._back_end.innovation, self._initialised_by, self._back_end.repairs)
 
 

@@ -3,12 +3,13 @@
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vio import compilation, lie, odometry
+from vio.backend.online_calibration import Estimate
 from vio.config import Config
 from vio.errors import DataError
 from vio.events import Event
@@ -69,7 +70,7 @@ class RunResult:
     """Everything a run leaves. `frame_t_ns` (m,) and `counts` (m, events) cover the frames given to the engine.
 
     covariance (n, 15, 15) of the trajectory's states. frames counts those of the sequence that were reached, unusable ones included.
-    stage_ns: per stage (m,), -1 where a frame had no need of it.
+    stage_ns: per stage (m,), -1 where a frame had no need of it. online: the calibration as estimated at the end.
     """
 
     frames: int
@@ -84,6 +85,7 @@ class RunResult:
     warmup_seconds: float
     interrupted: bool
     failure: str  # traceback of an error inside the engine, empty when all went well
+    online: Estimate | None = None
 
 
 class _Recording:
@@ -195,7 +197,7 @@ def run(
                 observe(engine, loaded.frame, output)
         if watch:
             watch(recording.frames, output)
-    return _result(recording, time.perf_counter() - begin, begin - before, stopped, failure)
+    return replace(_result(recording, time.perf_counter() - begin, begin - before, stopped, failure), online=engine.calibration_estimate())
 
 
 def _result(recording: _Recording, seconds: float, warmup_seconds: float, interrupted: bool, failure: str) -> RunResult:

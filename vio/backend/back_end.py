@@ -94,10 +94,10 @@ class BackEnd:
         self._map_size = 0
 
     def take_over(self, other: "BackEnd") -> None:
-        """What does not depend on the cameras' order: the count of repairs and the clock's offset."""
+        """What does not depend on the cameras' order: the count of repairs and the estimates of the calibration."""
         self.repairs = other.repairs
         if self.online is not None and other.online is not None:
-            self.online.offset[:] = other.online.offset
+            self.online.take_over(other.online)
 
     def predict(self, pre: Preintegrated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inertial prediction (R, p, v) from the newest keyframe."""

@@ -108,6 +108,7 @@ class OnlineCalibration:
         self.out_of_bounds = False
         self.follows = config.dead_zone == 0.0  # the offset is applied
         self._suspected, self._witnesses = 0.0, 0  # s; keyframes in a row
+        self.turned = False  # it is since the last keyframe
         self._moved = np.empty((keyframes, 3, 3)), np.empty((keyframes, 3))
 
     @property
@@ -125,8 +126,18 @@ class OnlineCalibration:
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
-        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance", "out_of_bounds", "follows", "_suspected", "_witnesses")
+        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance", "out_of_bounds", "follows", "turned", "_suspected", "_witnesses")
         return {name: getattr(self, name) for name in names}
+
+    def take_over(self, other: "OnlineCalibration") -> None:
+        """Go on with the estimates of the same rig whose other camera led; the linearisation begins anew."""
+        self.offset, self.shift, self.turn = (a.copy() for a in other.estimates)
+        self.covariance, self.follows = other.covariance.copy(), other.follows
+        self.mount()
+
+    def reasons(self) -> list[str]:
+        """What the health of a frame should tell; see `vio.health`."""
+        return ["clock_offset"] * self.turned + ["calibration_bounds"] * self.out_of_bounds
 
     @property
     def free(self) -> slice:
@@ -141,7 +152,8 @@ class OnlineCalibration:
         self._suspected = float(self.offset[0]) + (0.0 if self.follows else step)
         certain = max(self._config.dead_zone, self._config.significance * float(np.sqrt(covariance[0, 0])))
         self._witnesses = self._witnesses + 1 if abs(self._suspected) > certain else 0
-        self.follows = self.follows or self._witnesses >= self._config.witnesses or abs(self._suspected) > 2.0 * certain
+        convinced = self._witnesses >= self._config.witnesses or abs(self._suspected) > 2.0 * certain
+        self.turned, self.follows = convinced and not self.follows, convinced or self.follows
 
     def enter(self, slot: int, instant: Instant) -> None:
         """Note when keyframe `slot` was placed."""

@@ -34,6 +34,7 @@ FAULTS: dict[str, type[Fault]] = {
     "jitter": clocks.Jitter,
     "out-of-order": clocks.OutOfOrder,
     "extrinsics": rig.Extrinsics,
+    "mount": rig.Mount,
     "extrinsics-inverted": rig.ExtrinsicsInverted,
     "swapped-cameras": rig.SwappedCameras,
 }

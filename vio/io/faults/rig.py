@@ -29,6 +29,21 @@ class Extrinsics(Fault):
 
 
 @dataclass(frozen=True)
+class Mount(Fault):
+    """The rig of cameras sits on the body otherwise than calibrated: turned by `degrees` about the body's axis, shifted by `cm` along it."""
+
+    axis: str = choice("x", "y", "z")
+    degrees: float = number(2.0, "degrees", -180.0, 180.0)
+    cm: float = number(2.0, "cm")
+
+    def apply(self, take: Take, rng: np.random.Generator) -> Take:
+        """Displace both cameras in the calibration alike; what they are to each other stays."""
+        unit = np.eye(3)[_AXES[self.axis]]
+        D = lie.pose(lie.so3_exp(np.deg2rad(self.degrees) * unit), 0.01 * self.cm * unit)
+        return _with_extrinsics(take, "both", lambda T_BS: D @ T_BS)
+
+
+@dataclass(frozen=True)
 class ExtrinsicsInverted(Fault):
     """The calibration holds the transform from the body to the camera where that from the camera to the body belongs."""
 
