@@ -12,7 +12,7 @@ with the landmarks eliminated as without: a border of one, six or seven rows aro
 for H does not know them. The transform between the two cameras is held: stereo matching relies on it to a tenth of a degree.
 
 The calibrated clock is believed until the pictures contradict it: an offset is estimated all along, but applied only from where it has been
-larger than `online.dead_zone` and significant at some keyframes in a row, or twice that at one. Before that, all states are what they are without the estimate.
+larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone being some sigmas wide. Before that, all states are what they are without the estimate.
 """
 
 from typing import Any, NamedTuple
@@ -150,9 +150,9 @@ class OnlineCalibration:
         if not self._config.time_offset:
             return
         self._suspected = float(self.offset[0]) + (0.0 if self.follows else step)
-        certain = max(self._config.dead_zone, self._config.significance * float(np.sqrt(covariance[0, 0])))
-        self._witnesses = self._witnesses + 1 if abs(self._suspected) > certain else 0
-        convinced = self._witnesses >= self._config.witnesses or abs(self._suspected) > 2.0 * certain
+        limit, certain = self._config.dead_zone, self._config.significance * float(np.sqrt(covariance[0, 0])) <= self._config.dead_zone
+        self._witnesses = self._witnesses + 1 if certain and abs(self._suspected) > limit else 0
+        convinced = self._witnesses >= self._config.witnesses or self._witnesses > 0 and abs(self._suspected) > 2.0 * limit
         self.turned, self.follows = convinced and not self.follows, convinced or self.follows
 
     def enter(self, slot: int, instant: Instant) -> None:
