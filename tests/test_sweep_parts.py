@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 
 from conftest import edit_line, write_recording
 from vio import runner
+from vio.camera import Camera
+from vio.commands.common import resolve_config
 from vio.config import Config
 from vio.errors import ConfigError, DataError
+from vio.frontend.rays import make_lens
 from vio.io.sequence import Sequence, open_sequence
 from vio.odometry import Odometry
 from vio.sweeps import one_run, points
+from vio.sweeps.fields import with_widths
 from vio.sweeps.hardware import costs
 from vio.sweeps.outcome import Outcome, Store
 from vio.sweeps.plots import draw, front
@@ -27,6 +31,7 @@ from vio.sweeps.sweep_file import SweepFile, Variant
 from vio.sweeps.sweep_file import Search as SearchTable
 from vio.sweeps.table import table
 
+EUROC_CAMERA = Camera(752, 480, 458.654, 457.296, 367.215, 248.375, -0.28340811, 0.07395907, 0.00019359, 1.76187114e-05)
 PLACE = Stretch("somewhere", None, "somewhere", 0.0, 10, False, identity="0", has_truth=True)
 
 
@@ -269,3 +274,14 @@ def test_every_entry_is_a_row_and_the_plots_are_files(tmp_path: Path) -> None:
 def _with_ray(bits: int) -> Config:
     precision = dataclasses.replace(Config().precision, ray=dataclasses.replace(Config().precision.ray, bits=bits, frac_bits=max(0, bits - 4)))
     return dataclasses.replace(Config(), precision=precision)
+
+
+@pytest.mark.parametrize("profile", ["default", "wide"])
+def test_a_ray_can_be_narrowed_as_far_as_its_format_goes(profile: str) -> None:
+    """Oracle: the front end's own demand, twice the fraction bits of the ray for its squared radius; the radius keeps its range."""
+    config = resolve_config(profile, [])
+    for bits in range(config.precision.ray.bits, 5, -1):
+        narrowed = with_widths(config, {"ray": bits}).precision
+        assert narrowed.ray.bits == bits and narrowed.radius_sq.frac_bits <= 2 * narrowed.ray.frac_bits
+        assert narrowed.radius_sq.bits - narrowed.radius_sq.frac_bits == config.precision.radius_sq.bits - config.precision.radius_sq.frac_bits
+        make_lens(EUROC_CAMERA, narrowed)

@@ -96,5 +96,6 @@ def _followed(precision: Precision) -> Precision:
     least("hessian", 2 * precision.gradient.frac_bits)
     least("residual_sum", precision.gradient.frac_bits + precision.residual.frac_bits)
     least("residual_sum", precision.step.frac_bits + precision.hessian.frac_bits)  # the step is residual_sum over hessian
+    least("radius_sq", max(0, 2 * precision.ray.frac_bits))  # the square of a ray
     least("hessian", max(0, _QUOTIENT - precision.step.frac_bits + precision.residual_sum.frac_bits))
     return tied(precision)
