@@ -59,6 +59,16 @@ def test_single_spikes_are_left_out_and_a_lasting_jump_is_believed(axis: int, si
     assert "imu_spike" in reasons
 
 
+def test_a_jump_over_a_gap_is_no_spike() -> None:
+    """Oracle: construction: half a second without samples, then another acceleration."""
+    screen, y = ImuScreen(Config().health), calm(20)
+    y[10:, 3] += 25.0
+    t = np.arange(20, dtype=np.int64) * IMU_NS
+    t[10:] += 500_000_000
+    (believed, _, _), reasons = screen.screen(t, y[:, :3], y[:, 3:])
+    assert len(believed) == 20 and "imu_spike" not in reasons
+
+
 def test_the_end_of_the_range_is_recognised_by_equal_samples_at_the_top() -> None:
     """Oracle: construction: a sine cut off at 2 g; the same sine below its range, and rest, are no saturation."""
     wave = calm(400)

@@ -93,7 +93,7 @@ def test_the_file_of_the_distribution_covers_what_the_faults_offer() -> None:
     [
         ("seconds = 3", r"has no \[\[fault\]\]"),
         ("[[fault]]\nname='a'", r"has no \[flights\]"),
-        ("flights={x=1}\n[[fault]]\nname='a'", "'values' must hold 3"),
+        ("flights={x=1}\n[[fault]]\nname='a'", "'values' must be a list"),
         ("flights={x=1}\n[[fault]]\nname='a'\nvalues=[1,2,3]\nfaults=['blck']", "no fault 'blck'"),
         ("flights={x=1}\n[[fault]]\nname='a'\nvalues=[1,2,3]\nlasts='long'", "'lasts' must be seconds"),
         ("flights={x=1}\n[[fault]]\nname='a'\nvalues=[1,2,3]\nate_m=[1,2]", "'ate_m' must be a number"),

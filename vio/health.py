@@ -51,7 +51,7 @@ class ImuScreen:
         self._limits = limits
         self._jump = np.repeat([limits.max_gyro_jump, limits.max_accel_jump], 3)
         self._floor = np.repeat([limits.saturated_gyro, limits.saturated_accel], 3)
-        self.newest_ns = np.iinfo(np.int64).min
+        self.newest_ns = self.last_ns = np.iinfo(np.int64).min  # the newest sample, and the newest believed one
         self.last = np.zeros((0, 6))  # up to two believed samples (w_B, a_B)
         self.top = np.zeros(6)  # largest magnitudes so far
         self.spikes = 0  # samples in a row taken for spikes
@@ -67,25 +67,27 @@ class ImuScreen:
         ordered = t > np.maximum.accumulate(np.concatenate([[self.newest_ns], t]))[:-1]
         t, y = t[ordered], y[ordered]
         self.newest_ns = int(t[-1]) if len(t) else self.newest_ns
-        calm = self._calm(y)
+        calm = self._calm(t, y)
         t, y = t[calm], y[calm]
+        self.last_ns = int(t[-1]) if len(t) else self.last_ns
         saturated = self._saturated(t, y)
         self.last = np.concatenate([self.last, y])[-2:]
         found = {"imu_bad_sample": not sane.all(), "imu_out_of_order": not ordered.all(), "imu_spike": not calm.all(), "imu_saturated": saturated}
         return (t, y[:, :3], y[:, 3:]), [reason for reason, holds in found.items() if holds]
 
-    def _calm(self, y: np.ndarray) -> np.ndarray:
-        """Mask (n,) of the samples that do not jump from the last believed one; a jump that lasts longer than three is believed."""
+    def _calm(self, t: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Mask (n,) of the samples that do not jump from the last believed one; a jump over a gap or one that lasts longer than three is believed."""
         steps = np.abs(np.diff(np.concatenate([self.last[-1:], y]), axis=0))
         calm = np.ones(len(y), bool)
         if not (steps > self._jump).any():
             self.spikes = 0 if len(y) else self.spikes
             return calm
-        last = self.last[-1] if len(self.last) else y[0]
+        gap = round(self._limits.imu_gap * 1e9)
+        last, last_ns = (self.last[-1], self.last_ns) if len(self.last) else (y[0], int(t[0]))
         for i, sample in enumerate(y):
-            calm[i] = self.spikes >= _SPIKES_IN_A_ROW or bool((np.abs(sample - last) <= self._jump).all())
+            calm[i] = self.spikes >= _SPIKES_IN_A_ROW or t[i] - last_ns > gap or bool((np.abs(sample - last) <= self._jump).all())
             self.spikes = 0 if calm[i] else self.spikes + 1
-            last = sample if calm[i] else last
+            last, last_ns = (sample, t[i]) if calm[i] else (last, last_ns)
         return calm
 
     def _saturated(self, t: np.ndarray, y: np.ndarray) -> bool:
@@ -104,7 +106,7 @@ class ImuScreen:
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
-        return {"newest_ns": 0, "last": np.zeros((0, 6)), "top": np.zeros(6), "spikes": 0, "saturated_ns": 0}
+        return {"newest_ns": 0, "last_ns": 0, "last": np.zeros((0, 6)), "top": np.zeros(6), "spikes": 0, "saturated_ns": 0}
 
 
 class HealthMonitor:

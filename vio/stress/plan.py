@@ -10,7 +10,6 @@ from typing import Any
 from vio.errors import ConfigError
 from vio.io.faults.registry import parse
 
-SEVERITIES = 3
 _INDEXED = ("ate_free", "ate_blind", "ate_m", "recover_s")
 
 
@@ -108,7 +107,9 @@ def _cases(faults: list[dict[str, Any]], flight: Flight, quick: bool, only: tupl
         name = row.get("name")
         _must(isinstance(name, str) and bool(name), source, "a [[fault]] has no 'name'")
         if not only or name in only:
-            for k in (SEVERITIES // 2,) if quick else range(SEVERITIES):
+            values = row.get("values")
+            _must(isinstance(values, list) and bool(values), f"{source}: fault '{name}'", "'values' must be a list of severities")
+            for k in (len(values) // 2,) if quick else range(len(values)):
                 cases.append(_case(row, k, flight, f"{source}: fault '{name}'"))
     return cases
 
@@ -116,9 +117,7 @@ def _cases(faults: list[dict[str, Any]], flight: Flight, quick: bool, only: tupl
 def _case(row: dict[str, Any], k: int, flight: Flight, source: str) -> Case:
     """Severity k of a fault: its value put into the texts in place of {v}, the flight's second in place of {at}."""
     _known(row, {"name", "faults", "values", "lasts", "from_start", "start", "mono", "seen", "seen_s", *_INDEXED}, source)
-    values = row.get("values", [])
-    _must(isinstance(values, list) and len(values) == SEVERITIES, source, f"'values' must hold {SEVERITIES} severities")
-    texts = row.get("faults", [])
+    values, texts = row["values"], row.get("faults", [])
     _must(isinstance(texts, list) and all(isinstance(text, str) for text in texts), source, "'faults' must be a list of texts")
     texts = tuple(text.replace("{v}", f"{values[k]}").replace("{at}", f"{flight.at:g}") for text in texts)
     try:
@@ -139,8 +138,9 @@ def _limits(row: dict[str, Any], k: int, source: str) -> Limits:
     changes: dict[str, Any] = {}
     for name in (*_INDEXED, "seen_s"):
         if name in row:
-            value = row[name][k] if isinstance(row[name], list) and len(row[name]) == SEVERITIES else row[name]
-            _must(_is_number(value), source, f"'{name}' must be a number, or {SEVERITIES} of them")
+            value, n = row[name], len(row["values"])
+            value = value[k] if isinstance(value, list) and len(value) == n else value
+            _must(_is_number(value), source, f"'{name}' must be a number, or {n} of them")
             changes[name] = float(value)
     if "seen" in row:
         _must(isinstance(row["seen"], list) and all(isinstance(word, str) for word in row["seen"]), source, "'seen' must be a list of words")
