@@ -67,8 +67,8 @@ def _comparisons(roots: Sequence[str]) -> list[rrb.TimeSeriesView]:
     return [
         _plot("position error, m", roots, "error/position/final"),
         _plot("rotation error, degrees", roots, "error/rotation/final"),
-        _plot("gyro bias, rad/s", roots, "bias/gyro"),
-        _plot("accelerometer bias, m/s^2", roots, "bias/accel"),
+        _plot("gyro bias, rad/s: second run thick", roots, "bias/gyro", legend=False),
+        _plot("accelerometer bias, m/s^2: second run thick", roots, "bias/accel", legend=False),
         _plot("features tracked", roots, "brief/features"),
         _plot("time in the engine, ms per frame", roots, "brief/ms"),
         _plot("energy on the chip, uJ per frame", roots, "brief/uJ"),
