@@ -66,6 +66,7 @@ def test_a_port_in_use_is_named(taken: int) -> None:
     for port in (taken, taken - 1):
         text = _refused(_tinyvio("run", "room-small", "--serve", port))
         assert f"port {taken}" in text and "in use" in text and f"--serve {taken + 10}" in text
+    assert "one viewer at a time" in _refused(_tinyvio("run", "room-small", "--view", "--serve"))
     assert "1 to 65534" in _refused(_tinyvio("run", "room-small", "--serve", 65535))
 
 
@@ -150,7 +151,8 @@ def test_a_viewer_that_is_closed_in_the_middle_stops_nothing(tmp_path: Path, mon
     monkeypatch.setattr("vio.viewer.live._EVERY", 0.0)
     result = _tinyvio("run", write_recording(tmp_path / "wall"), "--out", tmp_path / "out", "--view", "--save-rrd", tmp_path / "x.rrd", "--quiet")
     assert result.exit_code == 0, result.output
-    assert result.stderr.splitlines() == [f"warning: the viewer was closed; the run goes on, and so does {tmp_path / 'x.rrd'}", f"recorded in {tmp_path / 'x.rrd'}"]
+    file = tmp_path / "x.rrd"
+    assert result.stderr.splitlines() == [f"warning: the viewer was closed; the run goes on, and so does {file}", f"recorded in {file}"]
     assert rows(tmp_path / "x.rrd")["/world/body/left/image"] == 12
     assert len((tmp_path / "out" / "health.csv").read_text().splitlines()) == 13
 

@@ -122,7 +122,8 @@ def _drawn(view: "object", cv2: "object", path: Path) -> np.ndarray:
         view.screenshot(path=str(path))
         picture = cv2.imread(str(path))
         height, width = picture.shape[:2]
-        space, figures, pictures = picture[40 : height // 2, : width // 2], picture[40 : height // 2, width // 2 + 20 :], picture[-height // 3 : -40, : width // 2]
+        upper, left = picture[40 : height // 2], width // 2
+        space, figures, pictures = upper[:, :left], upper[:, left + 20 :], picture[-height // 3 : -40, :left]
         if _colourful(space) > 100 and _colourful(figures) > 100 and pictures.std() > 25:
             return picture
         pause.wait(1.0)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vio.backend.linear_system import COMPONENTS, layout
+from vio.backend.linear_system import layout
 from vio.backend.window import Window
 from vio.lie import pose
 

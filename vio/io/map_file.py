@@ -87,7 +87,8 @@ def read_map(folder: Path) -> LandmarkMap:
             width, height, *pinhole = a["camera"].tolist()
             camera = Camera(int(width), int(height), *pinhole)
             rig = Calibration(camera, a["T_BC"], ImuNoise(0.0, 0.0, 0.0, 0.0))
-            return LandmarkMap(a["ids"], a["p_WL"].astype(np.float64), a["first"].astype(np.int64), a["last"].astype(np.int64), a["observations"].astype(np.int64), rig)
+            first, last, observations = (a[name].astype(np.int64) for name in ("first", "last", "observations"))
+            return LandmarkMap(a["ids"], a["p_WL"].astype(np.float64), first, last, observations, rig)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); run `tinyvio run` again") from None
 

@@ -30,11 +30,13 @@ LEGEND = "\n".join([
 
 def _space(roots: Sequence[str]) -> rrb.Spatial3DView:
     """The world of every run in one space."""
-    contents = [part for root in roots for part in (
-        f"+ {root}/world/**", *([f"- {root}/world/truth/**"] if root != roots[0] else []), f"- {root}/world/body/left/tracks", f"- {root}/world/body/left/tails", f"- {root}/world/body/right/**")]
+    flat = ("left/tracks", "left/tails", "right/image", "right/matches", "right/disparity")
+    contents = [part for root in roots for part in (f"+ {root}/world/**", *(f"- {root}/world/body/{path}" for path in flat))]
+    contents += [f"- {root}/world/truth/**" for root in roots[1:]]
     growing = {f"{root}/world/{path}": _SO_FAR for root in roots for path in _GROWING}
     return rrb.Spatial3DView(
-        origin=f"{roots[0]}/world", contents=contents, name="space", overrides=growing, background=[22, 22, 28], line_grid=rrb.LineGrid3D(visible=True, color=[70, 70, 80]),
+        origin=f"{roots[0]}/world", contents=contents, name="space", overrides=growing,
+        background=[22, 22, 28], line_grid=rrb.LineGrid3D(visible=True, color=[70, 70, 80]),
         eye_controls=rrb.EyeControls3D(position=[-4.5, -4.5, 3.5], look_target=[0.5, 0.5, 0.0], eye_up=[0.0, 0.0, 1.0]))
 
 

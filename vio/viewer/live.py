@@ -105,5 +105,6 @@ def _moment(index: int, seen: _Seen, config: Config) -> Moment:
         right, uv_right = jpeg(frame.right), config.precision.position.to_float(tracks.uv_right_raw)
         uv_right[~tracks.has_right] = np.nan
     return Moment(
-        index, output.t_ns, output.state, tracks.ids, config.precision.position.to_float(tracks.uv_raw), tracks.status, tracks.age, output.counts, output.stage_ns,
+        index, output.t_ns, output.state,
+        tracks.ids, config.precision.position.to_float(tracks.uv_raw), tracks.status, tracks.age, output.counts, output.stage_ns,
         output.health.state.value, output.health.reasons, output.health.tracked, jpeg(frame.left), right, uv_right, seen.landmarks, seen.window)

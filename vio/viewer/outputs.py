@@ -41,6 +41,8 @@ class Wanted:
 def require(wanted: Wanted, say: Callable[[str], None]) -> None:
     """Check, before any work, that everything wanted can be had. Raises ConfigError; warns of a page that others can reach."""
     _require_rerun()
+    if wanted.window and wanted.port is not None:
+        raise ConfigError("--view and --serve: one viewer at a time; leave one of them out")
     if wanted.window and not _has_display():
         raise ConfigError("--view: there is no display here; record with --save-rrd FILE, or look from a browser with --serve")
     if wanted.file is not None:

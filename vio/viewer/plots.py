@@ -40,7 +40,8 @@ class Plots:
             self._name(brief, (label,), (colour,))
         for sensor in ("gyro", "accel"):
             self._name(f"bias/{sensor}", tuple(f"{label} {axis}".strip() for axis in _XYZ), _RGB, 2.0 if colour != marks.ESTIMATE else 1.25)
-            self._name(f"bias/{sensor}/3sigma", tuple(f"{axis} {sign} 3 sigma" for axis in _XYZ for sign in "-+"), tuple(c - 0xFF + _FAINT for c in _RGB for _ in "-+"))
+            bounds = tuple(f"{axis} {sign} 3 sigma" for axis in _XYZ for sign in "-+")
+            self._name(f"bias/{sensor}/3sigma", bounds, tuple(c - 0xFF + _FAINT for c in _RGB for _ in "-+"))
             self._name(f"bias/{sensor}/truth", tuple(f"{axis} truth" for axis in _XYZ), tuple(c - 0xFF + 0xAA for c in _RGB), 0.75)
         self._name("speed", ("speed",), (marks.ESTIMATE,))
         self._name("speed/truth", ("truth",), (0x999999FF,))

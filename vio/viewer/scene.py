@@ -25,7 +25,10 @@ class Scene:
     Entities of the run lie under `root`, those in space under `root`/world, so that two runs can share a recording.
     """
 
-    def __init__(self, columns: Columns, calibration: Calibration, config: Config, truth: GroundTruth | None, root: str = "", label: str = "", colour: int = marks.ESTIMATE) -> None:
+    def __init__(
+        self, columns: Columns, calibration: Calibration, config: Config, truth: GroundTruth | None,
+        root: str = "", label: str = "", colour: int = marks.ESTIMATE,
+    ) -> None:
         """Fix what never changes. label: prefix of the names of its series, where there is another run beside it; colour: of its path."""
         self._columns, self._calibration, self._config = columns, calibration, config
         self._world = f"{root}/world"
