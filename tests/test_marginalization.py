@@ -12,7 +12,7 @@ from vio.lie import skew, so3_exp
 from windows import RIG, noisy_window, scratch_of
 
 N, ROWS = 6, 40
-HUBER = 1.5
+CAUCHY = 1.5
 
 
 def random_prior(m: int, seed: int) -> Prior:
@@ -32,7 +32,7 @@ def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> tuple[n
     """The window's system as a dense matrix and gradient in state order (n x (p, theta, v, b_g, b_a))."""
     where, scratch = layout(n), scratch_of(w)
     blocks, gradient, visual = np.empty((where.slots, 3, 3)), np.empty(15 * n), (np.empty((6 * n, 6 * n)), np.empty(6 * n))
-    solver.build(w, RIG, f, prior, m, n, HUBER, 0.0, where.position, where.slot, scratch, *visual, blocks, gradient, new_counts())
+    solver.build(w, RIG, f, prior, m, n, CAUCHY, 0.0, where.position, where.slot, scratch, *visual, blocks, gradient, new_counts())
     H = np.zeros((15 * n, 15 * n))
     for r, c in np.argwhere(where.slot >= 0):
         block = blocks[where.slot[r, c]]
@@ -43,7 +43,7 @@ def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> tuple[n
 
 def drop(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> Prior:
     """Marginalise keyframe 0 and shift the window, as the back end does."""
-    out = marginalization.marginalise(w, RIG, f, prior, m, n, HUBER, scratch_of(w), new_counts())
+    out = marginalization.marginalise(w, RIG, f, prior, m, n, CAUCHY, scratch_of(w), new_counts())
     window.drop_oldest(w, n)
     for a in f:
         a[: n - 2] = a[1 : n - 1].copy()
@@ -183,7 +183,7 @@ def test_the_prior_is_positive_semidefinite_and_counted() -> None:
     w, f = noisy_window(16, N, ROWS)
     w.frozen[0] = True
     counts = new_counts()
-    prior = marginalization.marginalise(w, RIG, f, random_prior(1, 1), 1, N, HUBER, scratch_of(w), counts)
+    prior = marginalization.marginalise(w, RIG, f, random_prior(1, 1), 1, N, CAUCHY, scratch_of(w), counts)
     values = np.linalg.eigvalsh(prior.H)
     assert values.min() > -TIGHT * values.max()
     assert counts[Event.MARGINALIZATION] == 1

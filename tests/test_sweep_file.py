@@ -38,7 +38,7 @@ def read(tmp_path: Path) -> Reader:
 def test_grid_list_and_word_lengths_multiply(read: Reader) -> None:
     """Oracle: itertools.product over the same axes."""
     plan = read(
-        HEAD + "[set]\nbackend.huber = 2.0\n[grid]\nbackend.window = [6, 8]\n'frontend.max_features' = [60, 90]\n"
+        HEAD + "[set]\nbackend.cauchy = 2.0\n[grid]\nbackend.window = [6, 8]\n'frontend.max_features' = [60, 90]\n"
         "[[list]]\nfrontend.corner = 'harris'\n[[list]]\nfrontend.corner = 'shi_tomasi'\nbackend.iterations = 2\n"
         "[word_length]\nray = [18, 12]\nrotation = [11]\n"
     )
@@ -47,7 +47,7 @@ def test_grid_list_and_word_lengths_multiply(read: Reader) -> None:
     rows = [("harris", Config().backend.iterations), ("shi_tomasi", 2)]
     widths = [("ray", 18), ("ray", 12), ("rotation", 11)]
     assert found == {(w, n, *row, *width) for w, n, row, width in itertools.product([6, 8], [60, 90], rows, widths)}
-    assert len(plan.variants) == len(found) and all(v.config.backend.huber == 2.0 for v in plan.variants)
+    assert len(plan.variants) == len(found) and all(v.config.backend.cauchy == 2.0 for v in plan.variants)
 
 
 def test_a_file_with_sequences_alone_runs_its_profile_on_each(read: Reader) -> None:

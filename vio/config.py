@@ -35,6 +35,8 @@ class FrontEndConfig:
     klt_epsilon_log2: int = -5  # stop when the step is below 2^this pixels
     klt_max_residual: int = 20  # mean absolute difference, grey levels
     klt_min_eigenvalue: float = 0.5  # (grey levels / px)^2, mean over the window; a flatter template is not tracked
+    anchor_reach: float = 2.0  # px by which a track may be corrected at a keyframe towards the patch of its birth; 0: not at all
+    anchor_max_residual: float = 10.0  # mean absolute difference, grey levels; above it the present patch becomes the new anchor
     stereo_max_inverse_depth: float = 5.0  # 1/m; nearest depth searched is 0.2 m
     stereo_level: int = 1  # pyramid level of the epipolar search
     stereo_window: int = 9  # side of its window, px of that level
@@ -65,14 +67,14 @@ class BackEndConfig:
     iterations: int = 4  # Gauss-Newton steps at most per keyframe
     cost_tolerance: float = 1e-3  # we stop when |cost change| / cost < cost_tolerance
     frame_iterations: int = 3  # Gauss-Newton steps of the per-frame refinement
-    pixel_sigma: float = 0.6  # px
-    huber: float = 1.5  # whitened residual where the loss turns linear
-    gate: float = 4.0  # whitened residual above which an observation is rejected
+    pixel_sigma: float = 0.3  # px; of true tracks, measured on renders
+    cauchy: float = 2.0  # whitened residual at which an observation counts half (Cauchy's loss)
+    gate: float = 8.0  # whitened residual above which an observation is rejected
     max_landmarks: int = 1000
     min_depth: float = 0.15  # m
     max_depth: float = 100.0  # m
-    gyro_noise_scale: float = 1.0  # multiplies the calibrated density
-    accel_noise_scale: float = 1.0
+    gyro_noise_scale: float = 2.0  # multiplies the calibrated density, which is that of a sensor at rest:
+    accel_noise_scale: float = 8.0  # in flight there are vibration, scale errors and the motion between samples
     arithmetic: str = "float64"  # of the linear solver: "float64", "float32" or "mN", a mantissa of N explicit bits (1 to 52)
 
 
@@ -263,10 +265,12 @@ _LIMITS = (
     ("backend.frame_iterations", 0, 100),
     ("backend.max_landmarks", 50, 20000),
     ("backend.pixel_sigma", 1e-3, 100.0),
-    ("backend.huber", 1e-3, 1e6),
+    ("backend.cauchy", 1e-3, 1e6),
     ("backend.gate", 0.1, 1e9),
     ("backend.min_depth", 1e-3, 10.0),
     ("backend.max_depth", 1.0, 1e6),
+    ("frontend.anchor_reach", 0.0, 16.0),
+    ("frontend.anchor_max_residual", 0.0, 255.0),
     ("frontend.hold_time", 0.0, 60.0),
     ("frontend.exposure_jump", 1.01, 1e6),
     ("health.frame_gap", 1.01, 1e6),

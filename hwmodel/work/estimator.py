@@ -40,7 +40,7 @@ PRODUCT = macs(27)  # of two 3x3 blocks
 APPLY = macs(9)  # of a block and a vector
 SKEW_PRODUCT = Flops(9, 18)  # of a block and [v]
 SEEN = Flops(9, 9)  # y = A (x0, x1, 1) + rho b
-SQUARE = Flops(1, 2)  # squared residual; the root and the quotient of Huber's weight are for outliers and not charged
+SQUARE = Flops(2, 3, 1)  # squared residual and Cauchy's weight
 
 
 def _work(flops: Flops) -> Work:

@@ -127,7 +127,7 @@ class BackEnd:
         information = self._repaired(refinement.frame_information(pre, w.R[i], self._conditional))
         used = refinement.refine(
             pre, information, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
-            self._rig.scale[0], observations.xy_left, rows, self._map[1], config.huber, config.frame_iterations, counts,
+            self._rig.scale[0], observations.xy_left, rows, self._map[1], config.cauchy, config.frame_iterations, counts,
         )
         if not guard.is_finite(R, p, v):
             self.repairs, used, (R, p, v) = self.repairs + 1, 0, self.predict(pre)
@@ -189,7 +189,7 @@ class BackEnd:
         self.rejected_ids = self._rejected[:k].copy()
         self._map_size = window.world_points(self._seen(n), self._rig, *self._map)
         self.tracked = int((w.ready & w.seen[:, n - 1, 0]).sum())
-        self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.huber, counts), predicted)
+        self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.cauchy, counts), predicted)
         self._conditional = self._given_pose()
         return self._state(t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
 
@@ -247,7 +247,7 @@ class BackEnd:
     def _marginalise(self, counts: np.ndarray) -> None:
         n = self._n
         prior = marginalization.marginalise(
-            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.huber, self._solver.scratch, counts,
+            self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.cauchy, self._solver.scratch, counts,
             self.online,
         )
         self._prior = solver.Prior(self._repaired(prior.H), prior.b if guard.is_finite(prior.b) else np.zeros_like(prior.b))

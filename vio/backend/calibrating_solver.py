@@ -48,15 +48,15 @@ class CalibratingSolver(Solver):
         self._online.mount()
         relate(*self._online.seen_from(w, n), rig, n, self.scratch.now)
 
-    def _cost(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float) -> float:
+    def _cost(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float) -> float:
         given = self._online.given(prior)
-        return total_cost(w, *self._online.seen_from(w, n), rig, f, given, m, n, huber, self.scratch) + self._online.cost(prior)
+        return total_cost(w, *self._online.seen_from(w, n), rig, f, given, m, n, cauchy, self.scratch) + self._online.cost(prior)
 
     def _estimates(self, w: Window) -> tuple[np.ndarray, ...]:
         return *super()._estimates(w), *self._online.estimates
 
-    def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, lam: float, counts: np.ndarray):
-        system = super()._factorised(w, rig, f, self._online.given(prior), m, n, huber, lam, counts)
+    def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, lam: float, counts: np.ndarray):
+        system = super()._factorised(w, rig, f, self._online.given(prior), m, n, cauchy, lam, counts)
         if system is not None:
             self._border = self._bordered(system[0], w, prior, m, n, lam, counts)
             self._undamped = self._border if lam == 0.0 else self._undamped
@@ -99,10 +99,10 @@ class CalibratingSolver(Solver):
         return solved
 
     def newest_covariance(
-        self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, counts: np.ndarray
+        self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, counts: np.ndarray
     ) -> np.ndarray:
         """As the base class, with the uncertainty of what is free of the calibration in it."""
-        out, border = super().newest_covariance(w, rig, f, prior, m, n, huber, counts), self._undamped
+        out, border = super().newest_covariance(w, rig, f, prior, m, n, cauchy, counts), self._undamped
         if self._factor is None or border is None or len(border.Z) != 15 * n:
             return out
         free = self._online.free

@@ -52,15 +52,15 @@ def new_scratch(keyframes: int, rows: int) -> Scratch:
 
 
 @njit
-def huber_weight(squared, huber):
-    """Weight of a whitened squared residual under Huber's loss (1964)."""
-    return 1.0 if squared <= huber * huber else huber / math.sqrt(squared)
+def cauchy_weight(squared, cauchy):
+    """Weight of a whitened squared residual under Cauchy's loss (Holland and Welsch 1977): what is far off hardly counts."""
+    return 1.0 / (1.0 + squared / (cauchy * cauchy))
 
 
 @njit
-def huber_cost(squared, huber):
-    """Half of Huber's loss of a whitened squared residual."""
-    return 0.5 * squared if squared <= huber * huber else huber * math.sqrt(squared) - 0.5 * huber * huber
+def cauchy_cost(squared, cauchy):
+    """Half of Cauchy's loss of a whitened squared residual, c^2 log(1 + r^2 / c^2)."""
+    return 0.5 * cauchy * cauchy * math.log(1.0 + squared / (cauchy * cauchy))
 
 
 @njit(inline="always")
@@ -73,7 +73,7 @@ def residual(w, rig, views, m, t, c):
 
 
 @njit
-def cost(w, rig, views, n, huber):
+def cost(w, rig, views, n, cauchy):
     """Sum of the robust reprojection costs in the given views."""
     total = 0.0
     for m in range(w.ids.shape[0]):
@@ -83,7 +83,7 @@ def cost(w, rig, views, n, huber):
             for c in range(2):
                 if w.seen[m, t, c]:
                     ahead, r0, r1 = residual(w, rig, views, m, t, c)
-                    total += huber_cost(r0 * r0 + r1 * r1 if ahead else _BEHIND, huber)
+                    total += cauchy_cost(r0 * r0 + r1 * r1 if ahead else _BEHIND, cauchy)
     return total
 
 
@@ -134,7 +134,7 @@ def invert3(A, lam, out):
 
 
 @njit
-def _observe(w, rig, s, n, huber, m, H_l, counts):
+def _observe(w, rig, s, n, cauchy, m, H_l, counts):
     """Linearise the observations of landmark m: fills H_l (3, 3), s.g_l[m] and the first k rows of the observation buffers; returns k.
 
     The host's own pictures do not depend on its pose: they inform the landmark alone and take no row.
@@ -150,7 +150,7 @@ def _observe(w, rig, s, n, huber, m, H_l, counts):
             if not ahead or not jacobian(w, rig, s.lin, w.R_lin[h], m, t, c, s.J_h[k], s.J_l[k]):
                 continue
             counts[Event.REPROJECTION] += 1
-            weight, J_l = huber_weight(r0 * r0 + r1 * r1, huber), s.J_l[k]
+            weight, J_l = cauchy_weight(r0 * r0 + r1 * r1, cauchy), s.J_l[k]
             for i in range(3):
                 g_l[i] += weight * (J_l[0, i] * r0 + J_l[1, i] * r1)
                 for j in range(3):
@@ -240,7 +240,7 @@ def _spread(s, n, H, g):
 
 
 @njit
-def linearise(w, rig, n, huber, lam, only_host, H, g, s, counts):
+def linearise(w, rig, n, cauchy, lam, only_host, H, g, s, counts):
     """Add every reprojection to the pose system H (6n, 6n), g (6n,), with the landmarks eliminated by their Schur complement.
 
     Poses are (p, theta) at 6 i; of H the blocks on and below the diagonal are filled. only_host: keyframe index, or -1 for all landmarks.
@@ -255,7 +255,7 @@ def linearise(w, rig, n, huber, lam, only_host, H, g, s, counts):
         h, W = w.host[m], s.W[m]
         if w.ids[m] < 0 or not w.ready[m] or (only_host >= 0 and h != only_host):
             continue
-        k = _observe(w, rig, s, n, huber, m, H_l, counts)
+        k = _observe(w, rig, s, n, cauchy, m, H_l, counts)
         if (k == 0 and only_host >= 0) or not invert3(H_l, lam, s.H_inv[m]):
             continue
         s.used[m] = True

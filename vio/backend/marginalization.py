@@ -40,7 +40,7 @@ def eliminate_leading(H, g, k):
 
 
 def marginalise(
-    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, scratch: landmarks.Scratch, counts: np.ndarray,
+    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, scratch: landmarks.Scratch, counts: np.ndarray,
     online: OnlineCalibration | None = None,
 ) -> Prior:
     """Prior over keyframes 1 .. n - 1 from every factor that touches keyframe 0; freezes their linearisation points.
@@ -53,7 +53,7 @@ def marginalise(
     size = 30 + 6 * (n - 2) + k
     H, g = np.zeros((size, size)), np.zeros(size)
     poses, border = np.concatenate([_pose_rows(i) for i in range(n)]), np.arange(size - k, size)
-    _scatter(H, g, np.concatenate([poses, border]), *_reprojections(w, rig, n, huber, scratch, counts, online))
+    _scatter(H, g, np.concatenate([poses, border]), *_reprojections(w, rig, n, cauchy, scratch, counts, online))
     _scatter(H, g, np.arange(30), *imu_normal(w, f, 0))
     if w.rest[0, 0] > 0.0:
         _scatter(H, g, np.arange(15), *rest_normal(w, 0))
@@ -71,14 +71,14 @@ def marginalise(
 
 
 def _reprojections(
-    w: Window, rig: Rig, n: int, huber: float, scratch: landmarks.Scratch, counts: np.ndarray, online: OnlineCalibration | None
+    w: Window, rig: Rig, n: int, cauchy: float, scratch: landmarks.Scratch, counts: np.ndarray, online: OnlineCalibration | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal equations of the landmarks hosted in keyframe 0, by the poses (6 n) and the calibration."""
     H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
     R, p = (w.R, w.p) if online is None else online.seen_from(w, n)
     relate(R, p, rig, n, scratch.now)
     relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
-    landmarks.linearise(w, rig, n, huber, 0.0, 0, H, g, scratch, counts)
+    landmarks.linearise(w, rig, n, cauchy, 0.0, 0, H, g, scratch, counts)
     full = np.tril(H) + np.tril(H, -1).T
     return (full, g) if online is None else bordered(full, g, online.columns(w, n))
 

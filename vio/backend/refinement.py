@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vio.backend.landmarks import huber_weight
+from vio.backend.landmarks import cauchy_weight
 from vio.backend.preintegration import transition
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.events import Event
@@ -22,7 +22,7 @@ def match(ids, map_ids, rows_out):
 
 
 @njit
-def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, counts):
+def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, cauchy, H, g, counts):
     """Add the left reprojections of known points to the normal equations in (p, theta, v); returns how many took part."""
     used = 0
     d, y = np.empty(3), np.empty(3)
@@ -46,8 +46,8 @@ def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, count
             for j in range(3):
                 J[a, j] = -(f0 * R[j, 0] + f1 * R[j, 1] + f2 * R[j, 2])
             J[a, 3], J[a, 4], J[a, 5] = f1 * d[2] - f2 * d[1], f2 * d[0] - f0 * d[2], f0 * d[1] - f1 * d[0]
-        weight = huber_weight(r0 * r0 + r1 * r1, huber)
-        if r0 * r0 + r1 * r1 < 400.0 * huber * huber:
+        weight = cauchy_weight(r0 * r0 + r1 * r1, cauchy)
+        if r0 * r0 + r1 * r1 < 400.0 * cauchy * cauchy:
             used += 1
         for i in range(6):
             g[i] += weight * (J[0, i] * r0 + J[1, i] * r1)
@@ -57,7 +57,7 @@ def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, count
 
 
 @njit
-def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy, rows, points, huber, iterations, counts):
+def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy, rows, points, cauchy, iterations, counts):
     """Refine (R, p, v) of the newest frame in place by Gauss-Newton: inertial factor from the last keyframe (held still) and the
     left reprojections xy (n, 2) of points (m, 3) in W named by rows (n,). Returns how many points took part."""
     used = 0
@@ -67,7 +67,7 @@ def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy,
         _, J = imu_jacobian(pre, R0, p0, v0, bg, ba, R, p, v)
         J = J[:, :9]
         H, g = matmul_t(J, matmul(information, J)), apply_t(J, apply(information, r))
-        used = _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, huber, H, g, counts)
+        used = _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, cauchy, H, g, counts)
         if not _solve9(H, g, x):
             break
         p -= x[:3]

@@ -103,7 +103,7 @@ def imu_cost(w, f, i):
 
 
 @njit
-def total_cost(w, R, p, rig, f, prior, m, n, huber, scratch):
+def total_cost(w, R, p, rig, f, prior, m, n, cauchy, scratch):
     """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, rests, robust reprojections.
 
     R (N, 3, 3), p (N, 3): poses at the instants of the pictures, those of the states unless the cameras' clock is in doubt.
@@ -111,7 +111,7 @@ def total_cost(w, R, p, rig, f, prior, m, n, huber, scratch):
     """
     relate(R, p, rig, n, scratch.now)
     d = prior_offset(w, m)
-    total = 0.5 * np.dot(d, apply(prior.H, d)) + np.dot(prior.b, d) + landmarks.cost(w, rig, scratch.now, n, huber)
+    total = 0.5 * np.dot(d, apply(prior.H, d)) + np.dot(prior.b, d) + landmarks.cost(w, rig, scratch.now, n, cauchy)
     for i in range(n - 1):
         total += imu_cost(w, f, i)
     for i in range(n):
@@ -121,7 +121,7 @@ def total_cost(w, R, p, rig, f, prior, m, n, huber, scratch):
 
 
 @njit
-def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, H, g, blocks, gradient, counts):
+def build(w, rig, f, prior, m, n, cauchy, lam, position, slot, scratch, H, g, blocks, gradient, counts):
     """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior. `scratch.now` is to be current.
 
     H (6 n, 6 n), g (6 n,) become the share of the reprojections alone, of H the blocks on and below the diagonal.
@@ -131,7 +131,7 @@ def build(w, rig, f, prior, m, n, huber, lam, position, slot, scratch, H, g, blo
     H[:] = 0.0
     g[:] = 0.0
     relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
-    landmarks.linearise(w, rig, n, huber, lam, -1, H, g, scratch, counts)
+    landmarks.linearise(w, rig, n, cauchy, lam, -1, H, g, scratch, counts)
     poses = np.empty(2 * n, np.int64)
     for i in range(n):
         poses[2 * i], poses[2 * i + 1] = position[i, 0], position[i, 1]
@@ -190,16 +190,16 @@ class Solver:
         """Bring `scratch.now` to the current estimates."""
         relate(w.R, w.p, rig, n, self.scratch.now)
 
-    def _cost(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float) -> float:
+    def _cost(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float) -> float:
         """The objective at the current estimates; brings `scratch.now` there."""
-        return total_cost(w, w.R, w.p, rig, f, prior, m, n, huber, self.scratch)
+        return total_cost(w, w.R, w.p, rig, f, prior, m, n, cauchy, self.scratch)
 
-    def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, lam: float, counts: np.ndarray):
+    def _factorised(self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, lam: float, counts: np.ndarray):
         """Build and factorise the system; (blocks, gradient) or None if it is not positive definite."""
         at = layout(n)
         blocks, gradient = np.empty((at.slots, 3, 3)), np.empty(15 * n)
         H, g = self._visual[0][: 36 * n * n].reshape(6 * n, 6 * n), self._visual[1][: 6 * n]
-        build(w, rig, f, prior, m, n, huber, lam, at.position, at.slot, self.scratch, H, g, blocks, gradient, counts)
+        build(w, rig, f, prior, m, n, cauchy, lam, at.position, at.slot, self.scratch, H, g, blocks, gradient, counts)
         raise_diagonal(blocks, at.slot, lam)
         return (blocks, gradient) if factorise(blocks, at.slot, at.rows, at.row_begin, self._mantissa, counts) else None
 
@@ -226,7 +226,7 @@ class Solver:
 
         A step that raises the cost is undone and retried with damping. Returns whether at least one system could be solved.
         """
-        problem = (w, rig, f, prior, m, n, config.huber)
+        problem = (w, rig, f, prior, m, n, config.cauchy)
         cost = self._cost(*problem)
         lam, solved, self._factor = 0.0, False, None
         for _ in range(config.iterations):
@@ -254,7 +254,7 @@ class Solver:
         return solved
 
     def newest_covariance(
-        self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, huber: float, counts: np.ndarray
+        self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, counts: np.ndarray
     ) -> np.ndarray:
         """Covariance (15, 15) of the newest keyframe: the columns of the inverse that belong to it; zeros if there is none.
 
@@ -262,7 +262,7 @@ class Solver:
         """
         at, out = layout(n), np.zeros((15, 15))
         if self._factor is None:
-            system = self._factorised(w, rig, f, prior, m, n, huber, 0.0, counts)
+            system = self._factorised(w, rig, f, prior, m, n, cauchy, 0.0, counts)
             if system is None:
                 return out
             self._factor = system[0]

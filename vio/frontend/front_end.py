@@ -9,7 +9,7 @@ from vio.calibration import Calibration
 from vio.camera import CameraModel
 from vio.config import Config
 from vio.events import Event
-from vio.frontend import klt, outliers, pyramid, rays, stereo, store
+from vio.frontend import anchor, klt, outliers, pyramid, rays, stereo, store
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.frontend.exposure import equalised, texture
 from vio.frontend.workers import Workers
@@ -29,6 +29,7 @@ class _Features:
     ids (n,) int64, uv (n, 2) int32, rays (n, 2) int32, age (n,) int32, status (n,) uint8; flow (n, 2) int32 is the last
     rotation-compensated motion of the ray, which starts the next search; key_rays (n, 2) and key_depth (n,) int32 are the
     ray and the inverse depth (0: none) at the last keyframe; uv_right (n, 2) int32 valid where has_right (n,) bool.
+    anchors (n, side, side) uint8 and inside (n, 2) int32: see `vio.frontend.anchor`.
     """
 
     ids: np.ndarray
@@ -41,14 +42,17 @@ class _Features:
     key_depth: np.ndarray
     uv_right: np.ndarray
     has_right: np.ndarray
+    anchors: np.ndarray
+    inside: np.ndarray
 
     @staticmethod
-    def new(ids: np.ndarray, uv: np.ndarray) -> "_Features":
-        """Features just detected."""
+    def new(ids: np.ndarray, uv: np.ndarray, side: int) -> "_Features":
+        """Features just detected; side: of their anchors."""
         n = len(ids)
-        rays_, flow, key_rays, uv_right = (np.zeros((n, 2), np.int32) for _ in range(4))
+        rays_, flow, key_rays, uv_right, inside = (np.zeros((n, 2), np.int32) for _ in range(5))
         status = np.full(n, TrackStatus.NEW, np.uint8)
-        return _Features(ids, uv, rays_, np.zeros(n, np.int32), status, flow, key_rays, np.zeros(n, np.int32), uv_right, np.zeros(n, np.bool_))
+        return _Features(ids, uv, rays_, np.zeros(n, np.int32), status, flow, key_rays, np.zeros(n, np.int32), uv_right, np.zeros(n, np.bool_),
+                         np.zeros((n, side, side), np.uint8), inside)
 
     def take(self, which: np.ndarray) -> "_Features":
         """Copy of the rows that a boolean or index array names."""
@@ -61,10 +65,6 @@ class _Features:
     def tracks(self) -> Tracks:
         """The public record; shares the arrays."""
         return Tracks(self.ids, self.uv, self.status, self.age, self.uv_right, self.has_right)
-
-
-def _no_features() -> _Features:
-    return _Features.new(np.zeros(0, np.int64), np.zeros((0, 2), np.int32))
 
 
 class FrontEnd:
@@ -93,11 +93,14 @@ class FrontEnd:
         self._klt_stored = klt.klt_format(config, logs, store.BLOCK if self._store is not None else 0)
         self._right = self._allocate(calibration.right) if calibration.right is not None else None
         self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.displacement.frac_bits) ** 2)
-        self._live, self._gated = _no_features(), _no_features()
+        self._live, self._gated = self._nobody(), self._nobody()
         self.next_id, self._frames, self._key_count = first_id, 0, 0
         self._key_t_ns: int | None = None
         self._R_CK, self._R_CP = np.eye(3), np.eye(3)  # ray of the last keyframe, and of the previous picture, into the current frame
         self._held, self._kept_ns = 0, 0  # blind frames since the previous picture was kept, and its stamp
+
+    def _nobody(self) -> _Features:
+        return _Features.new(np.zeros(0, np.int64), np.zeros((0, 2), np.int32), anchor.side(self._klt))
 
     def _allocate(self, camera: CameraModel) -> tuple[np.ndarray, ...]:
         return pyramid.allocate(camera.height, camera.width, self._config.frontend.pyramid_levels)
@@ -130,7 +133,7 @@ class FrontEnd:
             self._make_keyframe(frame, counts)
         self._keep(frame.t_ns, counts)
         self._frames += 1
-        touched, self._gated = self._live.join(lost).join(self._gated), _no_features()
+        touched, self._gated = self._live.join(lost).join(self._gated), self._nobody()
         return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
 
     def pass_over(self, t_ns: int, R_C1C0: np.ndarray, why: str) -> FrontEndOutput:
@@ -140,12 +143,12 @@ class FrontEnd:
 
     def no_tracks(self) -> Tracks:
         """An empty record, for a frame that is left out."""
-        return _no_features().tracks()
+        return self._nobody().tracks()
 
     def _prototypes(self) -> dict[str, Any]:
         """What the next frame depends on; the other buffers are written before they are read."""
         numbers = dict.fromkeys(("next_id", "_frames", "_key_count", "_held", "_kept_ns"), 0)
-        features = dict.fromkeys(("_live", "_gated"), _no_features())
+        features = dict.fromkeys(("_live", "_gated"), self._nobody())
         return {"_previous": self._previous, **features, **numbers, "_key_t_ns": Maybe(0), "_R_CK": np.eye(3), "_R_CP": np.eye(3)}
 
     def state_dict(self) -> Table:
@@ -167,12 +170,12 @@ class FrontEnd:
         self._frames += 1
         self._held += 1
         waits = t_ns - self._kept_ns <= round(self._config.frontend.hold_time * 1e9)
-        self._live = before if waits else _no_features()
-        gated, self._gated = self._gated, _no_features()
+        self._live = before if waits else self._nobody()
+        gated, self._gated = self._gated, self._nobody()
         is_keyframe = not waits and t_ns - self._key_t_ns >= round(self._config.frontend.keyframe_max_interval * 1e9)
         if is_keyframe:
             self._key_t_ns, self._key_count = t_ns, 0
-        return FrontEndOutput(gated.tracks(), self._observe(t_ns, _no_features()), is_keyframe, (why,))
+        return FrontEndOutput(gated.tracks(), self._observe(t_ns, self._nobody()), is_keyframe, (why,))
 
     def _sees_nothing(self, before: _Features, counts: np.ndarray) -> bool:
         """Whether a crowd of features went all at once and the picture has no other corners either; or still has none."""
@@ -275,7 +278,27 @@ class FrontEnd:
         outliers.squared_displacements(rotated, self._live.rays, self._outlier, moved_sq)
         return bool(np.sort(moved_sq)[alive // 2] >= self._parallax_sq)
 
+    def _cast_anchors(self, features: _Features, which: np.ndarray) -> None:
+        """Take the present patches as anchors of the features that `which` (n,) bool names."""
+        anchor.renew(self._current[0], features.uv, which, self._klt, features.anchors, features.inside)
+
+    def _straighten(self, counts: np.ndarray) -> None:
+        """Correct the drift of the tracks by their anchors, and renew those that do not fit any more."""
+        live, frontend, precision = self._live, self._config.frontend, self._config.precision
+        fits, uv = np.empty(len(live.ids), np.bool_), live.uv.copy()
+        reach, limit = round(frontend.anchor_reach * 2**precision.position.frac_bits), round(frontend.anchor_max_residual * 2**precision.residual.frac_bits)
+
+        def part(rows: slice, counted: np.ndarray) -> None:
+            anchor.straighten(self._current[0], live.anchors[rows], live.inside[rows], uv[rows], reach, limit, self._klt, fits[rows], counted)
+
+        self._workers.share(len(uv), part, counts)
+        live.uv = uv
+        rays.lookup(uv, self._lens.table, self._lens.fmt, live.rays, counts)
+        self._cast_anchors(live, ~fits)
+
     def _make_keyframe(self, frame: StereoFrame, counts: np.ndarray) -> None:
+        if self._config.frontend.anchor_reach > 0.0:
+            self._straighten(counts)
         self._detect(counts)
         if self._rig is not None and frame.right is not None:
             self._match(frame.right, counts)
@@ -287,7 +310,8 @@ class FrontEnd:
     def _detect(self, counts: np.ndarray) -> None:
         """Top the features up to `max_features`."""
         uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts, self._workers)
-        born = _Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv)
+        born = _Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv, anchor.side(self._klt))
+        self._cast_anchors(born, np.ones(len(uv), np.bool_))
         rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
         rays.borrow_flow(born.rays, self._live.rays, self._live.flow, born.flow)
         self.next_id += len(uv)
