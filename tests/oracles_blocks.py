@@ -167,10 +167,11 @@ def jacobian(view, M, R_h, R_BC, t_BC, x0, x1, rho, scale) -> tuple[Matrix, Matr
     return J_h, J_l
 
 
-def observation(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, weight):
+def observation(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, per_square):
     """One observation linearised: H_l (triangle), g_l, G (triangle), gamma and V, all from zero; V also goes to host and target."""
     r, _, _ = residual(now, x0, x1, rho, scale, xy)
     squared = r[0] * r[0] + r[1] * r[1]
+    weight = 1.0 / (squared * per_square + 1.0)
     J_h, J_l = jacobian(lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale)
     wl, wh = scaled(weight, J_l), scaled(weight, J_h)
     g_l = [dot([wl[0][i], wl[1][i]], r) for i in range(3)]

@@ -156,26 +156,26 @@ def _scene() -> dict:
     lift = ob.lift
     view = lift(RNG.normal(size=(3, 3)) + 3 * np.eye(3)), lift(RNG.normal(size=3))
     rotation, camera = (np.linalg.qr(RNG.normal(size=(3, 3)))[0] for _ in "rc")
-    x0, x1, rho, scale, weight = (ob.F(v) for v in (0.2, -0.1, 0.4, 700.0, 0.8))
+    x0, x1, rho, scale = (ob.F(v) for v in (0.2, -0.1, 0.4, 700.0))
     return dict(now=view, lin=view, M=lift(RNG.normal(size=(3, 3))), R_h=lift(rotation), R_BC=lift(camera), t_BC=lift(RNG.normal(size=3)),
-                x0=x0, x1=x1, rho=rho, scale=scale, xy=lift(np.array([0.1, 0.2])), weight=weight)
+                x0=x0, x1=x1, rho=rho, scale=scale, xy=lift(np.array([0.1, 0.2])))
 
 
 def test_an_observation_and_its_replay_cost_their_closed_forms() -> None:
     """Oracle: counted operations; the products equal numpy's J^T w J, J^T w r."""
-    scene = _scene()
-    (_, H_l, g_l, G, gamma, V, _), ops = counted(lambda: ob.observation(**scene))
+    scene, per_square = _scene(), 1e-7
+    (_, H_l, g_l, G, gamma, V, _), ops = counted(lambda: ob.observation(**scene, per_square=ob.F(per_square)))
     assert ops == flops(work_per_event(CONFIG)[Event.REPROJECTION])
     J_h, J_l = (plain(J) for J in ob.jacobian(*(scene[k] for k in ("lin", "M", "R_h", "R_BC", "t_BC", "x0", "x1", "rho", "scale"))))
     r = plain(ob.residual(*(scene[k] for k in ("now", "x0", "x1", "rho", "scale", "xy")))[0])
-    w = float(scene["weight"])
+    w = 1.0 / (1.0 + per_square * r @ r)
     np.testing.assert_allclose(plain(g_l), w * J_l.T @ r, rtol=TIGHT)
     np.testing.assert_allclose(plain(gamma), w * J_h.T @ r, rtol=TIGHT)
     np.testing.assert_allclose(plain(V), w * J_l.T @ J_h, rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose([float(v) for row in G for v in row], (w * J_h.T @ J_h)[np.tril_indices(6)], rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose([float(v) for row in H_l for v in row], (w * J_l.T @ J_l)[np.tril_indices(3)], rtol=1e-9, atol=1e-6)
     delta = RNG.normal(size=6)
-    (share, _), ops = counted(lambda: ob.replayed(**scene, delta=ob.lift(delta)))
+    (share, _), ops = counted(lambda: ob.replayed(**scene, weight=ob.F(w), delta=ob.lift(delta)))
     np.testing.assert_allclose(plain(share), w * J_l.T @ J_h @ delta, rtol=1e-9, atol=1e-6)
     assert ops == flops(estimator.observation_replayed(CONFIG))
 

@@ -40,7 +40,8 @@ PRODUCT = macs(27)  # of two 3x3 blocks
 APPLY = macs(9)  # of a block and a vector
 SKEW_PRODUCT = Flops(9, 18)  # of a block and [v]
 SEEN = Flops(9, 9)  # y = A (x0, x1, 1) + rho b
-SQUARE = Flops(2, 3, 1)  # squared residual and Cauchy's weight
+SQUARE = Flops(1, 2)  # squared residual; the logarithm of Cauchy's cost is not charged
+WEIGHT = Flops(1, 1, 1)  # 1 / (1 + squared / c^2) of Cauchy's loss
 
 
 def _work(flops: Flops) -> Work:
@@ -103,7 +104,7 @@ def reprojection(config: Config) -> Work:
     """One observation linearised: residual, weight, Jacobians, landmark block, pair block (its triangle) and landmark-pose block."""
     landmark = Flops(0, 6).plus(macs(6), macs(12))
     pair = Flops(0, 12).plus(macs(12), macs(42), macs(36), Flops(36, 0))
-    work = _work(_residual().plus(SQUARE, _jacobian(), landmark, pair))
+    work = _work(_residual().plus(SQUARE, WEIGHT, _jacobian(), landmark, pair))
     return work.read("observations").read("states", 42).read("landmark_scratch", 54).write("landmark_scratch", 54)
 
 
@@ -197,7 +198,7 @@ def frame_residual(config: Config) -> Work:
     place = Flops(3, 0).plus(APPLY, APPLY, Flops(3, 0), Flops(2, 5, 1))
     rows = Flops(3, 6).plus(APPLY, Flops(3, 6)).times(2)
     normal = Flops(0, 12).plus(macs(12), macs(42))
-    return _work(place.plus(rows, SQUARE, normal)).read("frame_landmarks").read("feature_table")
+    return _work(place.plus(rows, SQUARE, WEIGHT, normal)).read("frame_landmarks").read("feature_table")
 
 
 def frame_refined(config: Config) -> Work:
