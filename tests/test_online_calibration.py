@@ -30,7 +30,7 @@ from windows import ACCEL_VAR, CALIBRATION, GYRO_VAR, flight, noisy_window, room
 
 BOTH = OnlineConfig(time_offset=True, mount=True, dead_zone=0.0)  # applied from the first keyframe on
 CLOCK = OnlineConfig(time_offset=True, dead_zone=0.0)
-HUBER = 1.5
+CAUCHY = 1.5
 RATE = np.random.default_rng(0).normal(size=(N, 3))
 
 
@@ -126,7 +126,7 @@ def full_system(w, f, prior: Prior, m: int, n: int, online: OnlineCalibration) -
     H_p, g_p = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
     relate(w.R, w.p, online._rig, n, scratch.now)
     relate(w.R_lin, w.p_lin, online._rig, n, scratch.lin)
-    landmarks.linearise(w, online._rig, n, HUBER, 0.0, -1, H_p, g_p, scratch, new_counts())
+    landmarks.linearise(w, online._rig, n, CAUCHY, 0.0, -1, H_p, g_p, scratch, new_counts())
     B, e = bordered(whole(H_p), g_p, online.columns(w, n))
     k, out, gradient = online.size, np.zeros((15 * n + 7, 15 * n + 7)), np.zeros(15 * n + 7)
     out[: 15 * n, : 15 * n], gradient[: 15 * n] = H, g
@@ -161,8 +161,8 @@ def test_the_bordered_step_and_covariance_equal_the_dense_ones() -> None:
     engine = CalibratingSolver(N, ROWS, "float64", online)
     H, g = full_system(w, f, prior, m, N, online)
     engine.view(w, online._rig, N)
-    system, before = engine._factorised(w, online._rig, f, prior, m, N, HUBER, 0.0, new_counts()), w.p.copy()
-    covariance = engine.newest_covariance(w, online._rig, f, prior, m, N, HUBER, new_counts())
+    system, before = engine._factorised(w, online._rig, f, prior, m, N, CAUCHY, 0.0, new_counts()), w.p.copy()
+    covariance = engine.newest_covariance(w, online._rig, f, prior, m, N, CAUCHY, new_counts())
     engine._step(system, w, N, 1e6, new_counts())
     x, S = scaled_solution(H, g), np.linalg.inv(H)
     np.testing.assert_allclose(w.p - before, x[: 15 * N].reshape(N, 15)[:, :3], rtol=0, atol=1e-7 * np.abs(x).max())
@@ -176,7 +176,7 @@ def test_the_bordered_step_and_covariance_equal_the_dense_ones() -> None:
 
 def drop(w, f, prior: Prior, m: int, n: int, online: OnlineCalibration) -> Prior:
     """Marginalise keyframe 0 and shift the window, as the back end does."""
-    out = marginalization.marginalise(w, online._rig, f, prior, m, n, HUBER, landmarks.new_scratch(n, len(w.ids)), new_counts(), online)
+    out = marginalization.marginalise(w, online._rig, f, prior, m, n, CAUCHY, landmarks.new_scratch(n, len(w.ids)), new_counts(), online)
     window.drop_oldest(w, n)
     online.drop_oldest(n)
     for a in f:
