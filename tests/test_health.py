@@ -142,6 +142,15 @@ def test_when_the_left_camera_goes_blind_the_right_one_leads() -> None:
     assert error(outputs) < 0.05  # one camera, at 1 cm a pixel
 
 
+def test_when_both_cameras_see_a_bare_wall_the_left_one_stays_in_the_lead() -> None:
+    """Oracle: the contract: noise about any grey level is nothing to see."""
+    rng = np.random.default_rng(0)
+    bare = [np.clip(np.rint(rng.normal(100.5, 1.0, (HEIGHT, WIDTH))), 0, 255).astype(np.uint8) for _ in range(2)]
+    outputs = fly(36, lambda k, pair: (bare[k % 2], bare[1 - k % 2]) if 20 <= k < 32 else pair)
+    assert not any("right_leads" in o.health.reasons for o in outputs)
+    assert outputs[30].health.state is HealthState.LOST
+
+
 def test_a_missing_right_picture_is_reported_at_the_next_keyframe() -> None:
     """Oracle: the contract, and the formula of the slide."""
     outputs = fly(50, lambda k, pair: (pair[0], None) if k >= 20 else pair)

@@ -7,7 +7,6 @@ import numpy as np
 
 from vio.calibration import Calibration
 from vio.config import Config
-from vio.frontend.exposure import texture
 from vio.saved import Maybe
 from vio.types import StereoFrame
 
@@ -55,7 +54,8 @@ class Eyes:
     def _shows_something(self, picture: np.ndarray) -> bool:
         rows, columns = (side // _POOL for side in picture.shape)
         blocks = picture[: rows * _POOL, : columns * _POOL].reshape(rows, _POOL, columns, _POOL)
-        return texture(blocks.mean(axis=(1, 3)).astype(np.uint8)) >= 2.0 * self._config.frontend.min_texture
+        means = blocks.mean(axis=(1, 3))  # not rounded: noise on the edge of a grey level would pass for texture
+        return float(sum(np.abs(np.diff(means, axis=axis)).mean() for axis in (0, 1))) >= 2.0 * self._config.frontend.min_texture
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
