@@ -12,7 +12,8 @@ with the landmarks eliminated as without: a border of one, six or seven rows aro
 for H does not know them. The transform between the two cameras is held: stereo matching relies on it to a tenth of a degree.
 
 The calibrated clock is believed until the pictures contradict it: an offset is estimated all along, but applied only from where it has been
-larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone being some sigmas wide. Before that, all states are what they are without the estimate.
+larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone being some sigmas wide. Before that,
+all states are what they are without the estimate.
 """
 
 from typing import Any, NamedTuple
@@ -126,8 +127,8 @@ class OnlineCalibration:
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
-        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance", "out_of_bounds", "follows", "turned", "_suspected", "_witnesses")
-        return {name: getattr(self, name) for name in names}
+        names = ("offset", "shift", "turn", "_reference", "_placed", "_rate", "covariance")
+        return {name: getattr(self, name) for name in (*names, "out_of_bounds", "follows", "turned", "_suspected", "_witnesses")}
 
     def take_over(self, other: "OnlineCalibration") -> None:
         """Go on with the estimates of the same rig whose other camera led; the linearisation begins anew."""
