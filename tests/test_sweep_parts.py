@@ -6,9 +6,11 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Text
 
 from conftest import edit_line, write_recording
 from vio import runner
@@ -19,11 +21,12 @@ from vio.errors import ConfigError, DataError
 from vio.frontend.rays import make_lens
 from vio.io.sequence import Sequence, open_sequence
 from vio.odometry import Odometry
+from vio.report.style import styled
 from vio.sweeps import one_run, points
 from vio.sweeps.fields import with_widths
 from vio.sweeps.hardware import costs
 from vio.sweeps.outcome import Outcome, Store
-from vio.sweeps.plots import draw, front
+from vio.sweeps.plots import draw, front, pareto, spread
 from vio.sweeps.points import Stretch, entries, point, stretches
 from vio.sweeps.search import COMBINATION, Search
 from vio.sweeps.shelf import Shelf
@@ -251,6 +254,26 @@ def test_the_pareto_front_is_what_nothing_dominates(cells: list[tuple[int, int]]
     found = front(cost, error)
     best = {c for c in cells if not any(o != c and o[0] <= c[0] and o[1] <= c[1] for o in cells)}
     assert [cells[i] for i in found] == sorted(best)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=15))
+def test_labels_beside_a_plot_keep_their_distance_and_order(places: list[float]) -> None:
+    """Oracle: every pair of neighbours; 15 labels of 0.06 have room between 0 and 1."""
+    moved = spread(np.array(places), 0.06)
+    order = np.argsort(-np.array(places), kind="stable")
+    assert (np.diff(moved[order]) <= -0.06 + 1e-12).all() and moved.min() >= -1e-12 and moved.max() <= 1
+
+
+def test_labels_of_close_variants_do_not_overlap() -> None:
+    """Oracle: the boxes of all texts as drawn, pair by pair; thirty variants on the front, a hair's breadth apart."""
+    frame = pandas.DataFrame({"frontend.max_features": range(30), "ate_rmse_m": 0.01 - 1e-5 * np.arange(30), "memory_kb": 300.0 + np.arange(30)})
+    with styled():
+        figure = pareto(frame, ["frontend.max_features"], "memory_kb", "memory [kB]")
+        figure.draw_without_rendering()
+        boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]  # an annotation's own would take its line in
+    assert len(boxes) == 30 and figure.axes[0].texts[3].get_text() == "max features 3"
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
 
 
 def test_every_entry_is_a_row_and_the_plots_are_files(tmp_path: Path) -> None:

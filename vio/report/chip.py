@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vio.report.picture import Picture
-from vio.report.style import BLACK, BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW, new_figure, plain_log, readable_on, thinned
+from vio.report.style import BLACK, BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW, digits, new_figure, plain_log, readable_on, thinned
 from vio.report.subject import Subject
 from vio.report.treemap import Box, squarify
 
@@ -137,11 +137,6 @@ def energy_by_module(group: list[Subject], tag: str) -> Picture:
     return Picture(f"energy-modules{tag}", "Energy by module", "The average frame, nominal: what each module spends on operations, registers, memories, clock and leakage.", figure)
 
 
-def _digits(value: float) -> str:
-    """Three digits, and no powers of ten."""
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-
-
 def drone(group: list[Subject], tag: str) -> Picture:
     """Powers on one logarithmic axis, from the chip to hovering."""
     from hwmodel.drones import sensors_mW
@@ -159,7 +154,7 @@ def drone(group: list[Subject], tag: str) -> Picture:
         axis.plot([value], [row], "o", color=colour, ms=7)
         if not isinstance(power, float | int):
             axis.plot([power.low, power.high], [row, row], color=colour, lw=2.5, alpha=0.5)
-        axis.annotate(f"{_digits(value)} mW", (value if isinstance(power, float | int) else power.high, row), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
+        axis.annotate(f"{digits(value)} mW", (value if isinstance(power, float | int) else power.high, row), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
     axis.set(yticks=range(len(bars)), yticklabels=[name for name, _, _ in bars], xscale="log", xlabel="power [mW, log scale]")
     axis.margins(x=0.12, y=0.12)
     axis.invert_yaxis()

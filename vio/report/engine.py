@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vio.report.picture import Picture
-from vio.report.style import BLUE, COLOURS, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, legend_above, look, new_figure, plain_log
+from vio.report.style import BLUE, COLOURS, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW, digits, legend_above, look, new_figure, plain_log
 from vio.report.subject import Subject
 from vio.types import TrackStatus
 
@@ -116,4 +116,4 @@ def _spread(axis: "Axes", s: Subject, names: list[str], k: int, runs: int) -> No
         colour = COLOURS[k % len(COLOURS)]
         axis.plot([low, high], [y, y], color=colour, lw=2.5, alpha=0.5, solid_capstyle="butt")
         axis.plot([low], [y], "o", color=colour, ms=5)
-        axis.annotate(f"{low:.3g} / {high:.3g}", (high, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7, color="0.25")
+        axis.annotate(f"{digits(low)} / {digits(high)}", (high, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7, color="0.25")

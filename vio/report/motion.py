@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vio.report.picture import Picture
-from vio.report.style import BLACK, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILION, legend_above, look, new_figure, thinned
+from vio.report.style import BLACK, COLOURS, GREEN, GREY, ORANGE, SKY, VERMILION, YELLOW, legend_above, look, new_figure, thinned
 from vio.report.subject import Aligned, Subject
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
-_STATES = {"good": GREEN, "initialising": SKY, "recovering": ORANGE, "degraded": ORANGE, "lost": VERMILION, "skipped": BLACK}
+_STATES = {"good": GREEN, "initialising": SKY, "recovering": YELLOW, "degraded": ORANGE, "lost": VERMILION, "skipped": BLACK}
 _TRUTH = {"color": BLACK, "linestyle": (0, (4, 2)), "linewidth": 1.0, "zorder": 5}
 _WIDTH = 9.0  # inches, of every figure
 
@@ -96,7 +96,7 @@ def errors(group: list[Subject], tag: str) -> Picture:
 
 
 def _health(axis: "Axes", group: list[Subject]) -> None:
-    """A strip per run, coloured by state; the state's height in the strip says the same without colour."""
+    """A strip per run, coloured by state; the table of health says the same in words."""
     seen = {}
     for k, s in enumerate(group):
         rows = [row for row in s.run.health if row.state != "sequence"]
@@ -105,7 +105,7 @@ def _health(axis: "Axes", group: list[Subject]) -> None:
         states = np.array([row.state for row in rows])
         for state in dict.fromkeys(states):
             spans = _spans(t[states == state], width)
-            seen[state] = axis.broken_barh(spans, (k - 0.38, 0.76), color=_STATES.get(state, GREY), hatch="" if state == "good" else "////", edgecolor="white", lw=0)
+            seen[state] = axis.broken_barh(spans, (k - 0.38, 0.76), color=_STATES.get(state, GREY), lw=0)
     axis.set(yticks=range(len(group)), yticklabels=[s.label for s in group] if len(group) > 1 else ["health"], ylim=(len(group) - 0.5, -0.5))
     axis.grid(False)
     if seen:

@@ -1,7 +1,7 @@
 """The page: sections of words, figures and tables, and the one HTML file they become."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,10 @@ def sections(subjects: list[Subject]) -> Iterator[Section]:
     several = len(groups) > 1
 
     def each(draw: Callable[[list[Subject], str], Picture]) -> tuple[Picture, ...]:
-        return tuple(draw(group, f"-{k + 1}" if several else "") for k, group in enumerate(groups))
+        if not several:
+            return (draw(groups[0], ""),)
+        drawn = [draw(group, f"-{k + 1}") for k, group in enumerate(groups)]
+        return tuple(replace(picture, title=f"{picture.title}: {group[0].run.name}") for picture, group in zip(drawn, groups))
 
     def single(draw: Callable[[Subject, str], Picture], runs: list[Subject]) -> tuple[Picture, ...]:
         return tuple(draw(s, f"-{subjects.index(s) + 1}" if len(subjects) > 1 else "") for s in runs)
@@ -76,8 +79,6 @@ def _hardware(priced: list[Subject], single: Callable[..., tuple[Picture, ...]])
 
 def _named(s: Subject, table: "Table") -> "Table":
     """The table with its run's name."""
-    from dataclasses import replace
-
     return replace(table, name=f"{table.name}: {s.label}")
 
 

@@ -75,13 +75,18 @@ def legend_above(axis: "Axes", columns: int = 6) -> None:
 
 
 def plain_log(axis: "Axis") -> None:
-    """A logarithmic axis with plain numbers: at 1, 2 and 5 where it spans less than a decade or two, else at the decades."""
+    """A logarithmic axis with plain numbers: at the decades, and between them the more the fewer decades there are."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 100 * low else (1,)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
+
+
+def digits(value: float) -> str:
+    """Three digits, and no powers of ten for what is large."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def encoded(figure: "Figure", suffix: str) -> bytes:

@@ -1,12 +1,11 @@
-"""Pictures of a sweep's table, each as PNG and SVG. Colours are those of Okabe and Ito (2008), and every line has its own marker too."""
+"""Pictures of a sweep's table, each as PNG and SVG, in the style of the report; every line has its own marker too."""
 
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vio.io.writers import write_atomic
+from vio.report.style import BLUE, COLOURS, SKY, VERMILION, plain_log, save, styled
 from vio.sweeps.fields import mantissa_bits
 from vio.sweeps.table import averaged, swept
 
@@ -15,24 +14,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "os^Dv*P"
-_FAILED = "#D55E00"
+_FAILED = VERMILION
 _ARITHMETIC = "backend.arithmetic"
 _COSTS = {"memory_kb": "on-chip memory [kB]", "energy_uj_per_frame": "energy per frame [uJ]"}
-_STYLE = {"font.size": 9, "axes.grid": True, "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "tinyvio"}
+_LABEL_HEIGHT = 0.16  # inches of a line of text beside a plot
 
 
 def draw(frame: "pandas.DataFrame", folder: Path) -> list[Path]:
     """Draw whatever the table supports; returns the files. Without any ATE there is nothing to draw."""
     if not frame["ate_rmse_m"].notna().any():
         return []
-    import matplotlib
-
     files = []
-    with matplotlib.rc_context(_STYLE):
+    with styled():
         for name, figure in _figures(frame):
-            files += _saved(figure, folder / name)
+            save(figure, folder / name)
+            files += [folder / f"{name}{suffix}" for suffix in (".png", ".svg")]
     return files
 
 
@@ -47,19 +44,8 @@ def _figures(frame: "pandas.DataFrame") -> "list[tuple[str, Figure]]":
     columns = swept(frame) or ["sequence"]
     for name, label in _COSTS.items():
         if name in frame and len(variants := averaged(frame, columns).dropna(subset=["ate_rmse_m", name])) > 1:
-            found.append((f"pareto-{name.split('_')[0]}", _pareto(variants, columns, name, label)))
+            found.append((f"pareto-{name.split('_')[0]}", pareto(variants, columns, name, label)))
     return found
-
-
-def _saved(figure: "Figure", path: Path) -> list[Path]:
-    """The figure as PNG and SVG."""
-    files = []
-    for suffix in (".png", ".svg"):
-        data = io.BytesIO()
-        figure.savefig(data, format=suffix[1:], dpi=150, metadata={"Date": None} if suffix == ".svg" else None)
-        files.append(path.with_name(path.name + suffix))
-        write_atomic(files[-1], data.getvalue())
-    return files
 
 
 def _figure(rows: int, columns: int, width: float, height: float) -> "tuple[Figure, np.ndarray]":
@@ -108,7 +94,7 @@ def _lines(axis: "Axes", frame: "pandas.DataFrame", name: str) -> None:
         is_text = means[name].map(lambda value: isinstance(value, str)).any()
         means = means if is_text else means.sort_values(name)
         x = means[name].astype(str if is_text else float)
-        colour = _COLOURS[i % len(_COLOURS)]
+        colour = COLOURS[i % len(COLOURS)]
         axis.plot(x, means["ate_rmse_m"].to_numpy(float, na_value=np.nan), color=colour, marker=_MARKERS[i % len(_MARKERS)], ms=4, lw=1.2, label=sequence)
         bad = means["ok"] < means["rows"]
         if bad.any():
@@ -118,7 +104,9 @@ def _lines(axis: "Axes", frame: "pandas.DataFrame", name: str) -> None:
 def _finish(figure: "Figure", axis: "Axes", label: str) -> None:
     """Common labels, a logarithmic ATE and one legend."""
     axis.set_yscale("log")
-    _plain_ticks(axis)
+    for each in figure.axes:
+        each.margins(x=0.06)
+    plain_log(axis.yaxis)
     figure.supxlabel(label, fontsize=9)
     figure.supylabel("ATE RMSE [m]", fontsize=9)
     handles, names = axis.get_legend_handles_labels()
@@ -129,17 +117,6 @@ def _finish(figure: "Figure", axis: "Axes", label: str) -> None:
     figure.legend(handles, names, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
 
 
-def _plain_ticks(axis: "Axes") -> None:
-    """Numbers rather than powers of ten, in between too where the range is below a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
-    low, high = axis.get_ylim()
-    steps: Any = (1, 2, 5) if high / low < 100 else (1,)
-    axis.yaxis.set_major_locator(LogLocator(subs=steps))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-
-
 def front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Indices (k,) of the Pareto front, by ascending cost: no other point is at most as dear and at most as wrong."""
     order = np.lexsort((error, cost))
@@ -147,18 +124,52 @@ def front(cost: np.ndarray, error: np.ndarray) -> np.ndarray:
     return order[np.concatenate([[True], best[1:] < best[:-1]])]
 
 
-def _pareto(variants: "pandas.DataFrame", columns: list[str], name: str, label: str) -> "Figure":
-    """Mean ATE of each variant against a cost, and the front."""
-    figure, axes = _figure(1, 1, 6.4, 4.0)
-    axis = axes[0, 0]
+def pareto(variants: "pandas.DataFrame", columns: list[str], name: str, label: str) -> "Figure":
+    """Mean ATE of each variant against a cost, and the front, whose variants are named beside the plot."""
     cost, error = variants[name].to_numpy(float), variants["ate_rmse_m"].to_numpy(float)
     best = front(cost, error)
-    axis.plot(cost, error, "o", color=_COLOURS[5], ms=4, label="variant")
-    axis.step(cost[best], error[best], where="post", color=_COLOURS[0], marker="D", ms=5, lw=1.2, label="Pareto front")
-    for index in best:
-        text = ", ".join(f"{column.split('.')[-1]} {variants[column].iloc[index]}" for column in columns)
-        axis.annotate(text, (cost[index], error[index]), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    figure, axes = _figure(1, 1, 8.0, max(4.0, 1.2 + _LABEL_HEIGHT * len(best)))
+    axis = axes[0, 0]
+    axis.plot(cost, error, "o", color=SKY, ms=4, label="variant")
+    axis.step(cost[best], error[best], where="post", color=BLUE, marker="D", ms=5, lw=1.2, label="Pareto front")
     axis.set(xlabel=label, ylabel="ATE RMSE [m]", yscale="log")
-    _plain_ticks(axis)
-    axis.legend(frameon=False)
+    axis.margins(x=0.06)
+    plain_log(axis.yaxis)
+    _name_beside(axis, cost[best], error[best], [_named(variants.iloc[index], columns) for index in best])
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
+
+
+def _named(row: "pandas.Series", columns: list[str]) -> str:
+    """What makes a variant, in a few words: `patch 8 bits`, `max features 60, window 10`."""
+    import pandas
+
+    known = {column: row[column] for column in columns if not pandas.isna(row[column])}
+    plain = {column: value if isinstance(value, str) else f"{value:g}" for column, value in known.items()}
+    signal = [f"{plain['signal']} {plain['bits']} bits"] if "signal" in plain else []
+    rest = [value if column == "sequence" else f"{column.split('.')[-1]} {value}" for column, value in plain.items() if column not in ("signal", "bits")]
+    return ", ".join(signal + rest).replace("_", " ")
+
+
+def _name_beside(axis: "Axes", x: np.ndarray, y: np.ndarray, texts: list[str]) -> None:
+    """Texts in a column to the right, each tied to its point by a thin line, spread until no two of them overlap."""
+    height = float(axis.figure.get_size_inches()[1]) - 1.0
+    places = axis.transAxes.inverted().transform(axis.transData.transform(np.column_stack([x, y])))[:, 1]
+    for point, place, text in zip(zip(x, y), spread(places, _LABEL_HEIGHT / height), texts):
+        line = {"arrowstyle": "-", "color": "0.7", "lw": 0.6, "shrinkA": 0, "shrinkB": 3, "relpos": (0.0, 0.5)}
+        axis.annotate(text, point, (1.03, place), textcoords="axes fraction", fontsize=7, va="center", arrowprops=line, annotation_clip=False)
+
+
+def spread(places: np.ndarray, gap: float) -> np.ndarray:
+    """Places (n,) moved as little as an ordered sweep needs until neighbours are `gap` apart, inside 0 to 1 as far as that has room."""
+    order = np.argsort(-places, kind="stable")
+    moved = np.minimum(places[order], 1.0 - gap * np.arange(len(places)))
+    for k in range(1, len(moved)):
+        moved[k] = min(moved[k], moved[k - 1] - gap)
+    if len(moved) and moved[-1] < 0:  # fell out at the bottom: push up from there
+        moved[-1] = 0.0
+        for k in range(len(moved) - 2, -1, -1):
+            moved[k] = max(moved[k], moved[k + 1] + gap)
+    out = np.empty(len(places))
+    out[order] = moved
+    return out
