@@ -145,3 +145,17 @@ def test_an_error_of_a_width_names_the_signal() -> None:
     """Oracle: the issue."""
     with pytest.raises(ConfigError, match=re.escape("precision.ray")):
         with_widths(Config(), {"ray": 0})
+
+
+@pytest.mark.parametrize(("name", "variants"), [("euroc", 1), ("ablation", 17)])
+def test_the_sweeps_of_the_distribution_can_be_read(name: str, variants: int) -> None:
+    """Oracle: counted by hand; the first line of the ablation is the default itself."""
+    plan = load(resource("launch", f"{name}.toml"), lambda profile: resolve_config(profile, []))
+    assert len(plan.variants) == variants and plan.variants[0].config == Config()
+
+
+def test_notes_are_texts(read: Reader) -> None:
+    """Oracle: the rule in the comments of launch/sweep-word-length.toml."""
+    assert read(HEAD + 'notes = ["one", "two"]').notes == ("one", "two")
+    with pytest.raises(ConfigError, match="notes"):
+        read(HEAD + "notes = [1]")

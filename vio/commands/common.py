@@ -65,7 +65,7 @@ def resolve_config(profile: str, assignments: list[str]) -> "Config":
         folder = resource("launch", "default.toml").parent
         path = folder / f"{profile}.toml"
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml") if not p.stem.startswith(("sweep-", "stress"))))
+            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml") if not p.stem.startswith(("sweep-", "stress", "euroc", "ablation"))))
             raise ConfigError(f"--profile {profile}: no profile of this name; known: {known}; or give a path to a TOML file")
     return config.override(config.load(path), assignments)
 

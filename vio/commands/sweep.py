@@ -121,7 +121,7 @@ class _Job:
         from vio.sweeps.points import entries
         from vio.sweeps.search import Search
 
-        self.fields = () if base else plan.fields
+        self.fields, self.notes = () if base else plan.fields, plan.notes
         self.configs = [base] if base else [variant.config for variant in plan.variants]
         self.search: Search | None = Search(base, plan.search.signals, places, plan.search.max_loss) if base else None
         self._entries = () if base else entries(plan, places)
@@ -189,7 +189,7 @@ def _report(job: _Job, folder: Path, quiet: bool) -> None:
         table.write_profile(folder / "smallest.toml", search.combination, comment)
     if quiet:
         return
-    screen.print_table(frame)
+    screen.print_table(frame, job.notes)
     if search and search.combination is not None:
         screen.print_smallest(search.smallest.values(), search.combination_loss, search.margin)
     names = ", ".join(["results.parquet", *(path.name for path in files if path.suffix == ".png")])

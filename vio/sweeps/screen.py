@@ -53,6 +53,9 @@ class Progress:
         self._bar.reset(self._task, description="points", completed=done, total=total)
 
 
+_MOST_COLUMNS = 3  # fields with a column each; of more only those that differ from the first variant are named
+
+
 def _text(value: Any) -> str:
     """A cell: numbers short, missing ones as a dash."""
     import pandas
@@ -79,10 +82,10 @@ def _print(table: Table) -> Console:
     return console
 
 
-def print_table(frame: "pandas.DataFrame") -> None:
-    """One line per variant: its fields, how many of its runs are ok, mean ATE per sequence, costs, and the first reason for one that is not ok.
+def print_table(frame: "pandas.DataFrame", notes: Iterable[str] = ()) -> None:
+    """One line per variant: its fields, how many of its runs are ok, coverage, mean ATE (SE3) per sequence, costs, and the first reason for one that is not ok.
 
-    Sequences that are not there have a line of their own below.
+    Sequences that are not there have a line of their own below, and so have the notes.
     """
     import pandas
 
@@ -90,18 +93,29 @@ def print_table(frame: "pandas.DataFrame") -> None:
     frame = frame[frame["status"] != "skipped"]
     columns, sequences = swept(frame), list(dict.fromkeys(frame["sequence"]))
     costs = [name for name in COSTS if name in frame]
-    table = _table(*columns, "ok", *(f"ATE {name} [m]" for name in sequences), *costs, "reason")
-    groups = frame.groupby(columns, sort=False, dropna=False) if columns else [((), frame)]
+    is_list = len(columns) > _MOST_COLUMNS
+    table = _table(*(["changed"] if is_list else columns), "ok", "coverage [%]", *(f"ATE {name} [m]" for name in sequences), *costs, "reason")
+    groups = list(frame.groupby(columns, sort=False, dropna=False)) if columns else [((), frame)]
+    usual = dict(zip(columns, groups[0][0])) if is_list else {}
     for values, rows in groups:
         each = averaged(rows, ["sequence"]).set_index("sequence")
         ates = [each["ate_rmse_m"].get(name, pandas.NA) for name in sequences]
         bad = rows[rows["status"] != "ok"]
         reason = "" if bad.empty else f"{bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"
-        cells = [*values, f"{len(rows) - len(bad)}/{len(rows)}", *ates, *(rows[name].mean() for name in costs)]
+        named = [", ".join(f"{name} = {_text(value)}" for name, value in zip(columns, values) if _text(value) != _text(usual[name])) or "-"] if is_list else values
+        cells = [*named, f"{len(rows) - len(bad)}/{len(rows)}", _coverage(rows), *ates, *(rows[name].mean() for name in costs)]
         table.add_row(*(escape(_text(cell)) for cell in (*cells, reason)))
     console = _print(table)
     for name, reason in zip(skipped["sequence"], skipped["reason"]):
         console.print(f"skipped {name}: {reason}", soft_wrap=True, markup=False, highlight=False)
+    for note in notes:
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _coverage(rows: "pandas.DataFrame") -> str:
+    """Share of the frames of these runs that have a pose."""
+    frames = rows["frames"].sum()
+    return f"{100 * float(rows['poses'].sum() / frames):.1f}" if frames else "-"
 
 
 def print_smallest(found: Iterable[Smallest], loss: float, margin: int) -> None:

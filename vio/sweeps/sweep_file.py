@@ -12,7 +12,7 @@ from vio.files import read_toml, shown
 from vio.sweeps.fields import changed, flattened, signals, with_widths
 
 MOST = 100_000  # variants; more is a slip of the pen
-_KNOWN = "profile, sequences, optional, seeds, seed_shift, start, max_frames, mono, set, grid, list, word_length, one_at_a_time"
+_KNOWN = "profile, sequences, optional, seeds, seed_shift, start, max_frames, mono, set, grid, list, word_length, one_at_a_time, notes"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SweepFile:
     """A checked sweep file. `fields` are the dotted names that the variants differ in.
 
     seeds: of a built-in sequence its rendering seed; a recording begins seed times `seed_shift` s later. Empty: as it is.
-    optional: sequences that are left out, with a row that says so, where they are not on this disk.
+    optional: sequences that are left out, with a row that says so, where they are not on this disk. notes: lines printed below the table.
     """
 
     source: str
@@ -53,6 +53,7 @@ class SweepFile:
     fields: tuple[str, ...]
     variants: tuple[Variant, ...]
     search: Search
+    notes: tuple[str, ...] = ()
 
 
 def load(path: Path, profile: Callable[[str], Config]) -> SweepFile:
@@ -66,7 +67,7 @@ def load(path: Path, profile: Callable[[str], Config]) -> SweepFile:
     fields, variants = _variants(reader, base)
     loaded = SweepFile(
         str(path), sequences, optional, reader.seeds(), reader.number("seed_shift", 0.5, 0.0, 3600.0), reader.number("start", 0.0, 0.0, 1e6),
-        reader.count("max_frames"), reader.value("mono", False), assignments, fields, variants, reader.search(),
+        reader.count("max_frames"), reader.value("mono", False), assignments, fields, variants, reader.search(), reader.texts("notes"),
     )  # fmt: skip
     reader.finish()
     return loaded
