@@ -11,6 +11,7 @@ from vio.commands.chip import chip
 from vio.commands.convert import convert
 from vio.commands.corrupt import corrupt
 from vio.commands.doctor import doctor
+from vio.commands.eval import evaluate
 from vio.commands.fetch import fetch
 from vio.commands.list import list_sequences
 from vio.commands.precision import precision
@@ -52,6 +53,7 @@ for _command in (run, view):
 for _command in (report, doctor, render, convert, corrupt, fetch, sweep, stress, bench, chip, budget, precision, vectors):
     app.command()(_command)
 app.command("list")(list_sequences)
+app.command("eval")(evaluate)
 
 
 def main() -> None:

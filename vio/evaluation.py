@@ -48,14 +48,23 @@ def interpolated(truth: GroundTruth, t_ns: np.ndarray) -> tuple[np.ndarray, np.n
 
     Not valid outside its span and inside gaps of more than 0.2 s.
     """
+    before, share, valid = bracketed(truth, t_ns)
+    return blended(truth.p_WB, before, share), _slerp(truth.q_WB[before], truth.q_WB[before + 1], share), valid
+
+
+def bracketed(truth: GroundTruth, t_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For stamps (n,): the sample of ground truth before each (n,), the share (n, 1) of the way to the next, and `valid` as in `interpolated`."""
     after = np.clip(np.searchsorted(truth.t_ns, t_ns), 1, len(truth.t_ns) - 1)
     before = after - 1
     gap = truth.t_ns[after] - truth.t_ns[before]
     valid = (t_ns >= truth.t_ns[0]) & (t_ns <= truth.t_ns[-1]) & (gap <= _MAX_GAP_NS)
     # integer difference first: the stamps themselves do not fit into a float64
-    share = np.clip((t_ns - truth.t_ns[before]) / gap, 0.0, 1.0)[:, None]
-    p_WB = (1.0 - share) * truth.p_WB[before] + share * truth.p_WB[after]
-    return p_WB, _slerp(truth.q_WB[before], truth.q_WB[after], share), valid
+    return before, np.clip((t_ns - truth.t_ns[before]) / gap, 0.0, 1.0)[:, None], valid
+
+
+def blended(values: np.ndarray, before: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Rows (n, k) of ground truth's values (m, k) on the straight lines between samples, as `bracketed` found them."""
+    return (1.0 - share) * values[before] + share * values[before + 1]
 
 
 def _slerp(q0: np.ndarray, q1: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -70,9 +79,12 @@ def _slerp(q0: np.ndarray, q1: np.ndarray, share: np.ndarray) -> np.ndarray:
     return q / np.linalg.norm(q, axis=1, keepdims=True)
 
 
-def accuracy(trajectory: Trajectory, truth: GroundTruth | None) -> Accuracy:
-    """Absolute and relative errors of a trajectory; empty without ground truth or with fewer than three poses inside it."""
-    if truth is None or len(trajectory.t_ns) == 0:
+def accuracy(trajectory: Trajectory, truth: GroundTruth | None, seconds: tuple[float, ...] = (1.0,), metres: tuple[float, ...] = (10.0,)) -> Accuracy:
+    """Absolute error of a trajectory and relative errors over times in s and distances in m.
+
+    Empty without ground truth or with fewer than three poses inside it.
+    """
+    if truth is None or len(truth.t_ns) < 2 or len(trajectory.t_ns) == 0:
         return Accuracy()
     p_WB, q_WB, valid = interpolated(truth, trajectory.t_ns)
     matched = int(valid.sum())
@@ -81,10 +93,9 @@ def accuracy(trajectory: Trajectory, truth: GroundTruth | None) -> Accuracy:
     path_m = float(np.linalg.norm(np.diff(p_WB[valid], axis=0), axis=1).sum())
     reference = _evo(trajectory.t_ns[valid], p_WB[valid], q_WB[valid])
     estimate = _evo(trajectory.t_ns[valid], trajectory.p_WB[valid], trajectory.q_WB[valid])
-    rpe = {
-        "1s": _relative(reference, estimate, _frames_in_a_second(trajectory.t_ns[valid]), "frames"),
-        "10m": _relative(reference, estimate, 10.0, "meters"),
-    }
+    spacing = float(np.median(np.diff(trajectory.t_ns[valid]))) / 1e9
+    rpe = {f"{delta:g}s": _relative(reference, estimate, max(1, round(delta / spacing)), "frames") for delta in seconds}
+    rpe |= {f"{delta:g}m": _relative(reference, estimate, delta, "meters") for delta in metres}
     errors = _absolute(reference, estimate)
     if errors is None:
         return Accuracy(matched, path_m, rpe=rpe)
@@ -112,11 +123,6 @@ def _absolute(reference: "PoseTrajectory3D", estimate: "PoseTrajectory3D") -> np
     ape = metrics.APE(metrics.PoseRelation.translation_part)
     ape.process_data((reference, estimate))
     return np.asarray(ape.error)
-
-
-def _frames_in_a_second(t_ns: np.ndarray) -> int:
-    """Poses that make one second at the usual spacing."""
-    return max(1, round(1e9 / float(np.median(np.diff(t_ns)))))
 
 
 def _relative(reference: "PoseTrajectory3D", estimate: "PoseTrajectory3D", delta: float, unit: str) -> RelativeError | None:

@@ -8,10 +8,9 @@ import numpy as np
 
 from vio.evaluation import interpolated
 from vio.io.run_folder import StoredRun, open_run
+from vio.lifetimes import LIVE, lengths
 from vio.report.hardware import Design, Priced, priced
 from vio.types import TrackStatus
-
-LIVE = (TrackStatus.TRACKED, TrackStatus.NEW)
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ class Subject:
     @cached_property
     def lifetimes(self) -> np.ndarray:
         """Frames in which each feature lived, (features,)."""
-        alive = np.isin(self.run.tracks.status, LIVE)
-        return np.unique(self.run.tracks.ids[alive], return_counts=True)[1]
+        return lengths(self.run.tracks)
 
     @cached_property
     def places(self) -> np.ndarray:
