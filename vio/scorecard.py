@@ -55,8 +55,8 @@ def _check(run: StoredRun) -> None:
 
 def _is_sane(t_ns: np.ndarray, q: np.ndarray, *arrays: np.ndarray | None) -> bool:
     """Whether stamps (n,) ascend, quaternions (n, 4) are of length one and all numbers have a sensible size."""
-    units = np.abs(np.linalg.norm(q, axis=1) - 1.0) < _UNIT
-    return bool((np.diff(t_ns) > 0).all() and units.all() and all(array is None or (np.abs(array) < _LARGEST).all() for array in arrays))
+    sized = all(array is None or (np.abs(array) < _LARGEST).all() for array in (q, *arrays))
+    return sized and bool((np.diff(t_ns) > 0).all() and (np.abs(np.linalg.norm(q, axis=1) - 1.0) < _UNIT).all())
 
 
 def _initialising(run: StoredRun) -> np.ndarray:
