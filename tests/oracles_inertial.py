@@ -135,7 +135,7 @@ def factor_cost(pre, i, j, information, walk):
     return total
 
 
-def frame_point(R, p, R_CB, t_CB, scale, xy, X, weight):
+def frame_point(R, p, R_CB, t_CB, scale, xy, X, per_square):
     """(r, J, H triangle, g) of one known point seen from a frame, as in `vio.backend.refinement`."""
     d = apply(turned(R), minus(X, p))
     y = plus(apply(R_CB, d), t_CB)
@@ -148,7 +148,7 @@ def frame_point(R, p, R_CB, t_CB, scale, xy, X, weight):
         f = [s * (u - uv[a] * w) for u, w in zip(R_CB[a], R_CB[2])]
         J.append([*negated(apply(R, f)), *cross(f, d)])
     squared = r[0] * r[0] + r[1] * r[1]
-    wJ = scaled(weight, J)
+    wJ = scaled(1.0 / (squared * per_square + 1.0), J)
     g = [dot([wJ[0][i], wJ[1][i]], r) for i in range(6)]
     H = [[dot([wJ[0][i], wJ[1][i]], [J[0][j], J[1][j]]) for j in range(i + 1)] for i in range(6)]
     return r, J, H, g, squared

@@ -29,6 +29,8 @@ def run_folder(tmp_path: Path) -> Path:
     for event in (Event.KEYFRAME, Event.GAUSS_NEWTON_ITERATION):
         frames[:, event] = 0
         frames[:keys, event] = 1
+    pixels = counts.largest[Event.PYRAMID_PIXEL]  # of both pictures at a keyframe, of the left one else
+    frames[:, Event.PYRAMID_PIXEL] = np.where(np.arange(counts.frames) < keys, pixels, pixels // 2)
     frames = np.minimum(frames, counts.largest)
     (tmp_path / "config.toml").write_text(dumps(config))
     np.savez_compressed(tmp_path / "counts.npz", t_ns=np.arange(counts.frames), counts=frames, events=np.array([e.name for e in Event]))

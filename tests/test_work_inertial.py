@@ -85,9 +85,9 @@ def test_an_inertial_factor_costs_its_closed_form() -> None:
 def test_one_point_of_a_frame_costs_its_closed_form() -> None:
     """Oracle: numpy's normal equations of the counted Jacobian, finite differences for that Jacobian, counted operations for the work."""
     R, R_CB = so3_exp(np.array([0.1, 0.2, -0.3])), so3_exp(np.array([-0.2, 0.1, 0.05]))
-    p, t_CB, X, xy, scale, weight = RNG.normal(size=3), RNG.normal(0, 0.1, 3), np.array([0.5, 0.4, 6.0]), np.array([0.1, -0.2]), 700.0, 0.7
-    arguments = [ob.lift(v) for v in (R, p, R_CB, t_CB)] + [ob.F(scale), ob.lift(xy), ob.lift(X), ob.F(weight)]
-    (r, J, H, g, _), ops = counted(oi.frame_point, *arguments)
+    p, t_CB, X, xy, scale, per_square = RNG.normal(size=3), RNG.normal(0, 0.1, 3), np.array([0.5, 0.4, 6.0]), np.array([0.1, -0.2]), 700.0, 1e-6
+    arguments = [ob.lift(v) for v in (R, p, R_CB, t_CB)] + [ob.F(scale), ob.lift(xy), ob.lift(X), ob.F(per_square)]
+    (r, J, H, g, squared), ops = counted(oi.frame_point, *arguments)
     assert ops == flops(work_per_event(CONFIG)[Event.FRAME_RESIDUAL])
 
     def value(dx: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_one_point_of_a_frame_costs_its_closed_form() -> None:
     numeric = np.stack([(value(s) - value(-s)) / 2e-6 for s in steps], 1)
     np.testing.assert_allclose(plain(r), value(np.zeros(6)), rtol=TIGHT)
     np.testing.assert_allclose(plain(J), numeric, rtol=1e-4, atol=1e-3)
-    Jp, low = plain(J), np.tril_indices(6)
+    Jp, low, weight = plain(J), np.tril_indices(6), 1.0 / (1.0 + per_square * float(squared))
     np.testing.assert_allclose([float(v) for row in H for v in row], (weight * Jp.T @ Jp)[low], rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose(plain(g), weight * Jp.T @ plain(r), rtol=1e-9, atol=1e-6)
 
