@@ -64,7 +64,7 @@ class BackEndConfig:
     """Sliding-window estimator. Sigmas are one standard deviation."""
 
     window: int = 10  # keyframes
-    iterations: int = 4  # Gauss-Newton steps at most per keyframe
+    iterations: int = 2  # Gauss-Newton steps at most per keyframe
     cost_tolerance: float = 1e-3  # we stop when |cost change| / cost < cost_tolerance
     frame_iterations: int = 3  # Gauss-Newton steps of the per-frame refinement
     pixel_sigma: float = 0.3  # px; of true tracks, measured on renders
