@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vio.errors import ConfigError, TinyvioError
+from vio.errors import ConfigError, DataError, TinyvioError
 
 if TYPE_CHECKING:
     from vio.config import Config
@@ -68,6 +68,18 @@ def resolve_config(profile: str, assignments: list[str]) -> "Config":
             known = ", ".join(sorted(p.stem for p in folder.glob("*.toml") if not p.stem.startswith(("sweep-", "stress", "euroc", "ablation"))))
             raise ConfigError(f"--profile {profile}: no profile of this name; known: {known}; or give a path to a TOML file")
     return config.override(config.load(path), assignments)
+
+
+def launch_file(file: Path, kind: str) -> Path:
+    """The file itself, or that of its name in launch/, wherever that is installed. Raises ConfigError, which calls it a `kind` file."""
+    from vio.io.resources import resource
+
+    if file.exists():
+        return file
+    try:
+        return resource("launch", file.name)
+    except DataError:
+        raise ConfigError(f"{file}: no such {kind} file") from None
 
 
 @contextmanager

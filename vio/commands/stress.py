@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vio.commands.common import INTERRUPTED, guarded, interruptible, resolve_config, say
-from vio.errors import ConfigError, DataError
+from vio.commands.common import INTERRUPTED, guarded, interruptible, launch_file, resolve_config, say
 
 if TYPE_CHECKING:
     from vio.stress.bench import Line
@@ -56,7 +55,7 @@ def stress(
     from vio.stress.bench import Bench
     from vio.stress.plan import Flight, load
 
-    plan = load(_found(file), quick, tuple(Flight(name, at) for name in sequence or []), tuple(only or []))
+    plan = load(launch_file(file, "stress"), quick, tuple(Flight(name, at) for name in sequence or []), tuple(only or []))
     plan = dataclasses.replace(plan, seconds=seconds or plan.seconds)
     with Progress(quiet) as progress:
         bench = Bench(plan, config, out / "cases", progress.rendering)
@@ -71,18 +70,6 @@ def stress(
     say(f"{len(lines)} runs, {worse} worse than allowed; {out / 'stress.csv'}")
     if worse:
         raise typer.Exit(_WORSE)
-
-
-def _found(file: Path) -> Path:
-    """The file itself, or that of its name in launch/, wherever that is installed."""
-    from vio.io.resources import resource
-
-    if file.exists():
-        return file
-    try:
-        return resource("launch", file.name)
-    except DataError:
-        raise ConfigError(f"{file}: no such stress file") from None
 
 
 _COLUMNS = ("flight", "fault", "severity", "ate_m", "worst_m", "blind_m", "recover_s", "seen_s", "words", "complaints")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vio.commands.common import INTERRUPTED, guarded, interruptible, resolve_config, say
-from vio.errors import ConfigError, DataError, TinyvioError
+from vio.commands.common import INTERRUPTED, guarded, interruptible, launch_file, resolve_config, say
+from vio.errors import TinyvioError
 
 if TYPE_CHECKING:
     from vio.config import Config
@@ -47,7 +47,7 @@ def sweep(
     from vio.sweeps.screen import Progress
     from vio.sweeps.sweep_file import load
 
-    plan = load(_found(file), lambda name: resolve_config(name, []))
+    plan = load(launch_file(file, "sweep"), lambda name: resolve_config(name, []))
     if max_loss is not None:
         plan = replace(plan, search=replace(plan.search, max_loss=max_loss))
     base = _wide(plan) if one_at_a_time else None
@@ -71,18 +71,6 @@ def _require_packages() -> None:
     missing = [name for name in ("distributed", "pandas", "pyarrow", "matplotlib") if find_spec(name) is None]
     if missing:
         raise TinyvioError(f"tinyvio sweep needs {', '.join(missing)}: pip install 'tinyvio[sweep]'")
-
-
-def _found(file: Path) -> Path:
-    """The file itself, or that of its name in launch/, wherever that is installed."""
-    from vio.io.resources import resource
-
-    if file.exists():
-        return file
-    try:
-        return resource("launch", file.name)
-    except DataError:
-        raise ConfigError(f"{file}: no such sweep file") from None
 
 
 def _wide(plan: "SweepFile") -> "Config":
