@@ -1,7 +1,6 @@
 """`map.npz` of a run folder: every landmark once, where it was last believed to be, and the left camera that saw it."""
 
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from vio.calibration import Calibration, ImuNoise
 from vio.camera import Camera
 from vio.errors import DataError
+from vio.io.npz import read_arrays
 from vio.io.writers import write_atomic
 from vio.odometry import Odometry
 from vio.types import FrameOutput, Landmarks, StereoFrame
@@ -82,14 +82,14 @@ def read_map(folder: Path) -> LandmarkMap:
     path = folder / NAME
     if not path.is_file():
         raise DataError(f"{folder}: incomplete, {NAME} is missing; run `tinyvio run` again")
+    a = read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as a:
-            width, height, *pinhole = a["camera"].tolist()
-            camera = Camera(int(width), int(height), *pinhole)
-            rig = Calibration(camera, a["T_BC"], ImuNoise(0.0, 0.0, 0.0, 0.0))
-            first, last, observations = (a[name].astype(np.int64) for name in ("first", "last", "observations"))
-            return LandmarkMap(a["ids"], a["p_WL"].astype(np.float64), first, last, observations, rig)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        width, height, *pinhole = a["camera"].tolist()
+        camera = Camera(int(width), int(height), *pinhole)
+        rig = Calibration(camera, a["T_BC"], ImuNoise(0.0, 0.0, 0.0, 0.0))
+        first, last, observations = (a[name].astype(np.int64) for name in ("first", "last", "observations"))
+        return LandmarkMap(a["ids"], a["p_WL"].astype(np.float64), first, last, observations, rig)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); run `tinyvio run` again") from None
 
 
