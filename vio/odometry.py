@@ -4,12 +4,13 @@ import hashlib
 import time
 import zlib
 from collections import ChainMap
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from vio.backend.back_end import BackEnd
+from vio.backend.back_end import BackEnd, Settled
 from vio.backend.initialization import doubtful, initial_state
 from vio.backend.online_calibration import Estimate, Instant
 from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span, preintegrated
@@ -25,16 +26,19 @@ from vio.health import HealthMonitor, ImuScreen
 from vio.lie import orthonormalised
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
-from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, StereoFrame
+from vio.solving import Solving
+from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, Observations, StereoFrame
 
+_Span = tuple[np.ndarray, np.ndarray, np.ndarray, int, int, float, float]  # what `integrate_span` takes
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
 _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
 _HISTORY_NS = 1_000_000_000  # inertial samples kept before the first frame
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
-STATE_VERSION = 1  # of `Odometry.state_dict`
+STATE_VERSION = 2  # of `Odometry.state_dict`
 _PROTOTYPES = {
     "_imu": _EMPTY, "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0),
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "",
+    "_settled": Settled(np.zeros(3), np.zeros(3), np.eye(3), 0), "_key_t_ns": 0,
 }  # fmt: skip
 
 
@@ -59,6 +63,8 @@ class Odometry:
         self._eyes = Eyes(self.calibration, self.config)
         self._front_end = FrontEnd(self.calibration, self.config, self._logs, workers=self._workers)
         self._back_end = BackEnd(self.calibration, self.config)
+        self._solving, self._settled = Solving(self._threads), self._back_end.settled()
+        self._key_t_ns = 0  # stamp of the keyframe being solved
         self._screen, self._monitor = ImuScreen(self.config.health), HealthMonitor(self.config.health)
         self._imu = _EMPTY  # samples (t_ns, w_B, a_B) not older than the last frame, and one before it
         self._pre: Preintegrated | None = None  # since the last keyframe
@@ -93,11 +99,10 @@ class Odometry:
         if self._last_t_ns is not None and t_ns <= self._last_t_ns:
             return self._left_out(t_ns, counts)
         at_ns = self._on_imu_clock(t_ns)
-        R_C1C0 = self._advance(frame, at_ns, counts)
+        R_C1C0, span = self._advance(frame, at_ns)
         clock.lap("imu")
-        seen = self._placed(self._look(frame, R_C1C0, counts), at_ns)
-        clock.lap("front_end")
-        state = None
+        seen, solved_t_ns = self._looked(frame, at_ns, R_C1C0, span, counts, clock)
+        state, work = None, None
         if self._pre is not None:
             state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
             if self._eyes.must_swap(frame, "picture_blind" in seen.notes):
@@ -111,17 +116,26 @@ class Odometry:
             state = self._hold(seen, counts)
             clock.lap("back_end")
         elif self._initialised_by and (seen.is_keyframe or self._pre is None):
-            state = self._back_end.add_keyframe(seen.observations, self._pre, state, counts, self._instant(t_ns, at_ns), self._standstill.current)
-            self._front_end.drop(self._back_end.rejected_ids)
-            self._pre = self._back_end.preintegration()
-            self._standstill.drop_anchor()
-            clock.lap("back_end")
+            work = self._entry(seen.observations, state, t_ns, at_ns)
+            if self._pre is None:  # the first of a window: only its solution is a state
+                state, work, solved_t_ns = work(counts), None, t_ns
+                self._settle()
+                clock.lap("back_end")
         self._monitor.look(seen, self.calibration.right is not None)
         self._last_t_ns, self._at_ns, self._last = t_ns, at_ns, state
-        return FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps)
+        output = FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps, solved_t_ns)
+        if work is not None:
+            self._solving.start(work)
+        return output
+
+    def finish(self) -> np.ndarray:
+        """Wait for the last keyframe to be solved; returns counts (events,) of that work, which no frame has heard of. More frames may follow."""
+        self._solving.wait()
+        return self._solving.counts if self._solving.is_pending else new_counts()
 
     def state_dict(self) -> Table:
         """Everything that the coming outputs depend on, as plain arrays by name: `numpy.savez` keeps them without pickle."""
+        self._solving.wait()
         parts = [self._front_end.state_dict(), self._back_end.state_dict()]
         parts += [pack(part, part.prototypes(), name) for name, part in self._parts()]
         own = {"version": np.array(STATE_VERSION), "identity": np.array(self._identity())} | pack(self, _PROTOTYPES, "odometry")
@@ -148,7 +162,7 @@ class Odometry:
 
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
-        return [("eyes", self._eyes), ("screen", self._screen), ("monitor", self._monitor), ("standstill", self._standstill)]
+        return [("eyes", self._eyes), ("screen", self._screen), ("monitor", self._monitor), ("standstill", self._standstill), ("solving", self._solving)]
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -156,26 +170,30 @@ class Odometry:
             return hashlib.sha256(f"{dumps(self.config)}{self.calibration!r}".encode()).hexdigest()
 
     def landmarks(self) -> Landmarks:
-        """Landmarks of the window in W, as of the last keyframe."""
+        """Landmarks of the window in W, as of the last keyframe; waits until that is solved."""
+        self._solving.wait()
         return self._back_end.landmarks()
 
     def window(self) -> Snapshot:
-        """Keyframes of the window and what couples them, as of the last keyframe."""
+        """Keyframes of the window and what couples them, as of the last keyframe; waits until that is solved."""
+        self._solving.wait()
         return self._back_end.snapshot()
 
     def _left_out(self, t_ns: int, counts: np.ndarray) -> FrameOutput:
         """A frame that came too late: nothing is done with it."""
+        self._solving.wait()
         reason = "frame_duplicate" if t_ns == self._last_t_ns else "frame_out_of_order"
         health = self._monitor.left_out(reason, self._initialised_by, self._back_end.repairs)
         return FrameOutput(t_ns, None, self._front_end.no_tracks(), counts, health, False)
 
     def calibration_estimate(self) -> Estimate | None:
         """What is known of the time offset and of the rig's place on the body; None where neither is estimated (`online` in the configuration)."""
+        self._solving.wait()
         return None if self._back_end.online is None else self._back_end.online.estimate()
 
     def needs_imu_until(self, t_ns: int) -> int:
         """Instant (ns, the IMU's clock) up to which samples are wanted before a frame stamped t_ns."""
-        return t_ns + self._back_end.offset_ns
+        return t_ns + self._settled.offset_ns
 
     def _on_imu_clock(self, t_ns: int) -> int:
         """When the picture stamped t_ns was taken, as far as is known, and after the last one."""
@@ -206,31 +224,69 @@ class Odometry:
         if seen.is_keyframe and rest is not None and rest.seconds >= 2.0 * self._back_end.rest_seconds:
             state = self._back_end.rest_longer(state, rest, counts)
             self._front_end.drop(self._back_end.rejected_ids)
-        self._pre = self._back_end.preintegration()
+        self._pre, self._settled = self._back_end.preintegration(), self._back_end.settled()
         return state
 
-    def _advance(self, frame: StereoFrame, at_ns: int, counts: np.ndarray) -> np.ndarray:
-        """Integrate the inertial samples up to a frame, taken at_ns on their clock.
+    def _looked(
+        self, frame: StereoFrame, at_ns: int, R_C1C0: np.ndarray, span: _Span | None, counts: np.ndarray, clock: "_Clock"
+    ) -> tuple[FrontEndOutput, int | None]:
+        """What the front end sees, and the stamp of a keyframe that is now solved, which goes on meanwhile.
 
-        Returns R_C1C0 (3, 3), the gyro's rotation of left-camera rays since the last frame.
+        Where features wait for a place to look at, the window must be known first.
+        """
+        solved_t_ns = self._caught_up(span, counts, clock) if (first := self._front_end.is_holding) else None
+        seen = self._placed(self._look(frame, R_C1C0, counts), at_ns)
+        clock.lap("front_end")
+        if not first:
+            solved_t_ns = self._caught_up(span, counts, clock)
+            if solved_t_ns is not None:
+                seen = seen.without(self._back_end.rejected_ids)
+        return seen, solved_t_ns
+
+    def _caught_up(self, span: _Span | None, counts: np.ndarray, clock: "_Clock") -> int | None:
+        """Take over a keyframe's solution, if one is at work, and integrate the inertial samples from there; returns that keyframe's stamp."""
+        solved_t_ns = None
+        if self._solving.is_pending:
+            clock.laps["back_end"] = self._solving.finish(counts)
+            self._settle()
+            solved_t_ns = self._key_t_ns
+        if self._pre is not None and span is not None:
+            integrate_span(self._pre, *span, counts)
+        clock.lap("solve_wait")
+        return solved_t_ns
+
+    def _entry(self, observations: Observations, state: NavState | None, t_ns: int, at_ns: int) -> Callable[[np.ndarray], NavState]:
+        """The work of entering a keyframe into the window."""
+        self._standstill.drop_anchor()
+        self._key_t_ns = t_ns
+        arguments = (self._instant(t_ns, at_ns), self._standstill.current)
+        pre, back_end = self._pre, self._back_end
+        return lambda counts: back_end.add_keyframe(observations, pre, state, counts, *arguments)
+
+    def _settle(self) -> None:
+        """Let the window's new solution be known, and begin a new inertial factor at its biases."""
+        self._front_end.drop(self._back_end.rejected_ids)
+        self._pre, self._settled = self._back_end.preintegration(), self._back_end.settled()
+
+    def _advance(self, frame: StereoFrame, at_ns: int) -> tuple[np.ndarray, _Span | None]:
+        """Take the inertial samples up to a frame, taken at_ns on their clock.
+
+        Returns R_C1C0 (3, 3), the gyro's rotation of left-camera rays since the last frame by what is settled, and what to integrate.
         """
         t, w, a = self._imu
-        R_BC = self._back_end.R_BC
-        R = np.eye(3)
+        R_BC, span, R = self._settled.R_BC, None, np.eye(3)
         if self._at_ns is not None:
             begin = self._at_ns
             self._monitor.interval(begin, at_ns, t, frame.t_ns - self._last_t_ns)
-            step = preintegrated(*self._back_end.biases)
-            arguments = (t, w, a, begin, at_ns, *self._noise(begin, at_ns))
-            integrate_span(step, *arguments, new_counts())
+            step = preintegrated(self._settled.b_g, self._settled.b_a)
+            span = (t, w, a, begin, at_ns, *self._noise(begin, at_ns))
+            integrate_span(step, *span, new_counts())
             R = R_BC.T @ step.dR.T @ R_BC
-            if self._pre is not None:
-                integrate_span(self._pre, *arguments, counts)
         self._standstill.feed(t, w, a, at_ns)
         oldest = at_ns if self._at_ns is not None or self._initialised_by else at_ns - _HISTORY_NS
         keep = max(int(np.searchsorted(t, oldest, "right")) - 1, 0)
         self._imu = (t[keep:], w[keep:], a[keep:])
-        return orthonormalised(np.ascontiguousarray(R))
+        return orthonormalised(np.ascontiguousarray(R)), span
 
     def _noise(self, begin: int, end: int) -> tuple[float, float]:
         """Variances of gyro and accelerometer, densities squared, between two frames; where the range ended, what lies beyond is a guess."""

@@ -123,6 +123,11 @@ class _Recording:
         self.health.append(HealthRow(output.t_ns, health.state.value, reasons, health.tracked, health.initialised_by))
         self.stages.append({"decode_wait": wait_ns, **output.stage_ns, "engine": engine_ns})
 
+    def end(self, engine: odometry.Odometry) -> None:
+        """Let what the last keyframe still cost count to the last frame."""
+        if self.counts:
+            self.counts[-1] += engine.finish()
+
     def stage_ns(self) -> dict[str, np.ndarray]:
         """Durations so far: per stage one entry a frame, -1 where it did not run."""
         return {stage: np.array([row.get(stage, -1) for row in self.stages], np.int64) for stage in dict.fromkeys(key for row in self.stages for key in row)}
@@ -197,7 +202,13 @@ def run(
                 observe(engine, loaded.frame, output)
         if watch:
             watch(recording.frames, output)
-    return replace(_result(recording, time.perf_counter() - begin, begin - before, stopped, failure), online=engine.calibration_estimate())
+    seconds, online = time.perf_counter() - begin, None
+    try:
+        recording.end(engine)
+        online = engine.calibration_estimate()
+    except Exception:
+        failure = failure or traceback.format_exc()
+    return replace(_result(recording, seconds, begin - before, stopped, failure), online=online)
 
 
 def _result(recording: _Recording, seconds: float, warmup_seconds: float, interrupted: bool, failure: str) -> RunResult:

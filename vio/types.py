@@ -4,7 +4,7 @@ Frames: W world (z up), B body = IMU, C left camera, R right camera. `T_WB` maps
 Tangent order of a state: (dp, dtheta, dv, db_g, db_a), perturbation on the right: R <- R exp(dtheta), p <- p + dp (in W).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 
 import numpy as np
@@ -84,6 +84,14 @@ class FrontEndOutput:
     is_keyframe: bool
     notes: tuple[str, ...] = ()
 
+    def without(self, ids: np.ndarray) -> "FrontEndOutput":
+        """The same with the observations of these features left out."""
+        o = self.observations
+        kept = ~np.isin(o.ids, ids)
+        if kept.all():
+            return self
+        return replace(self, observations=Observations(o.t_ns, o.ids[kept], o.xy_left[kept], o.xy_right[kept], o.has_right[kept]))
+
 
 @dataclass(frozen=True)
 class NavState:
@@ -138,7 +146,11 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class FrameOutput:
-    """Everything the engine says about one frame. `state` is None until initialised; `counts` is indexed by `Event`."""
+    """Everything the engine says about one frame. `state` is None until initialised; `counts` is indexed by `Event`.
+
+    A keyframe is solved while the next frame is tracked: solved_t_ns is the stamp of the keyframe whose solution came in with this frame,
+    None if none did; what the solution cost is in the counts and stages of that frame.
+    """
 
     t_ns: int
     state: NavState | None
@@ -147,3 +159,4 @@ class FrameOutput:
     health: Health
     is_keyframe: bool
     stage_ns: dict[str, int] = field(default_factory=dict)
+    solved_t_ns: int | None = None

@@ -1,6 +1,6 @@
 """Drives the window: enter a keyframe, solve, reject, marginalise; and refine the frames between keyframes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,20 @@ from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import Landmarks, NavState, Observations
 
 _SMALLEST_SIGMA = np.repeat([1e-3, 1e-4, 1e-2, 1e-5, 1e-3], 3)  # of a state that opens the window: m, rad, m/s, rad/s, m/s^2
+_UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose covariance is no number, same units
 _DEGREES = 9  # of freedom of an inertial residual
 _NEAREST = 0.1  # m: nothing is looked for closer to the camera
 _MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
+
+
+class Settled(NamedTuple):
+    """What a solved window says to the frames that come: b_g (3,) rad/s and b_a (3,) m/s^2 of the newest keyframe, R_BC (3, 3) of the left
+    camera, offset_ns to be added to a picture's stamp; copies."""
+
+    b_g: np.ndarray
+    b_a: np.ndarray
+    R_BC: np.ndarray
+    offset_ns: int
 
 
 class BackEnd:
@@ -42,6 +53,7 @@ class BackEnd:
         self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
         self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
         self._rejected = np.empty(rows, np.int64)
+        self.rejected_ids = np.zeros(0, np.int64)  # landmarks to forget, after the last solve
         self._map = (np.zeros(rows, np.int64), np.zeros((rows, 3)), np.zeros(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0
         self._prior: solver.Prior | None = None
@@ -60,10 +72,9 @@ class BackEnd:
         """What is to be added to a picture's stamp, ns, as estimated so far."""
         return 0 if self.online is None else round(float(self.online.offset[0]) * 1e9)
 
-    @property
-    def R_BC(self) -> np.ndarray:
-        """Rotation (3, 3) of the left camera on the body, as estimated so far."""
-        return self._rig.R_BC
+    def settled(self) -> Settled:
+        """What is known to the frames that come."""
+        return Settled(*self.biases, self._rig.R_BC.copy(), self.offset_ns)
 
     def preintegration(self) -> Preintegrated:
         """An empty preintegration at the current biases."""
@@ -133,7 +144,8 @@ class BackEnd:
             self.repairs, used, (R, p, v) = self.repairs + 1, 0, self.predict(pre)
         difference = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v)
         self.innovation, self.tracked = float(difference @ information @ difference) / _DEGREES, used
-        covariance = self._repaired(refinement.propagated(pre, w.R[i], self._covariance, *self._walk_var), self._covariance)
+        known = self._repaired(self._covariance, np.diag(_UNKNOWN_SIGMA**2))
+        covariance = self._repaired(refinement.propagated(pre, w.R[i], known, *self._walk_var), known)
         return self._state(observations.t_ns, R, p, v, covariance), used
 
     def add_keyframe(
@@ -206,6 +218,7 @@ class BackEnd:
         """What the next keyframe depends on; scratch memory is written before it is read."""
         k = 15 + 6 * max(self._in_prior - 1, 0) + (0 if self.online is None else self.online.size)
         numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True, "_rested": 0.0, "rest_seconds": 0.0}
+        numbers |= {"rejected_ids": np.zeros(0, np.int64)}
         prior = Maybe(solver.Prior(np.zeros((k, k)), np.zeros(k)))
         return {**numbers, "_window": self._window, "_factors": self._factors, "_map": self._map, "_prior": prior, "_covariance": np.zeros((15, 15)), "_conditional": np.zeros((9, 9))}
 

@@ -39,14 +39,17 @@ class MapHistory:
 
     def __init__(self, rig: Calibration) -> None:
         self._rig, self._frame = rig, 0
+        self._keyframes: dict[int, int] = {}  # frames by the stamp of those not solved yet
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._rows = 0
 
     def observe(self, engine: Odometry, frame: StereoFrame, output: FrameOutput) -> None:
-        """Take the landmarks of a keyframe."""
+        """Take the landmarks of a keyframe that has been solved."""
         if output.is_keyframe and output.state is not None:
+            self._keyframes[output.t_ns] = self._frame
+        if output.solved_t_ns in self._keyframes:
             found = engine.landmarks()
-            now = np.full(len(found.ids), self._frame)
+            now = np.full(len(found.ids), self._keyframes.pop(output.solved_t_ns))
             self._parts.append((found.ids, found.p_WL, now, now, found.observations))
             self._rows += len(now)
             if self._rows > _COMPACT_ROWS:

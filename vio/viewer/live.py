@@ -62,7 +62,7 @@ class Watcher:
         """Take a frame from the run loop; waits where the drawing lags far behind."""
         if self._stopped.is_set():
             return
-        is_new = output.is_keyframe and output.state is not None
+        is_new = output.solved_t_ns is not None
         self._queue.put(_Seen(frame, output, engine.landmarks() if is_new else None, engine.window() if is_new else None))
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from vio.events import Event
 
 CHIP, TECHNOLOGY = "navion", "65nm-lstp"
 _FIRST_FRAMES = 20
-_HELD = [Event.REPROJECTION, Event.GAUSS_NEWTON_ITERATION, Event.LANDMARK_ELIMINATED]  # the window's filling, counted at keyframes alone
+_HELD = [Event.REPROJECTION, Event.GAUSS_NEWTON_ITERATION, Event.LANDMARK_ELIMINATED]  # the window's filling, counted where one is solved
 
 
 class Meter:
@@ -46,7 +46,7 @@ class Meter:
 
     def used(self, counts: np.ndarray) -> float:
         """kB in use in that frame; between keyframes the window stays as full as it was."""
-        if counts[Event.KEYFRAME]:
+        if counts[_HELD].any():
             self._held = counts[_HELD].copy()
         now = counts.copy()
         now[_HELD] = self._held

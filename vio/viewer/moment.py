@@ -14,7 +14,7 @@ class Moment:
     """What is known of frame `index`; None or empty where it is not.
 
     ids, status, age (n,) and uv (n, 2) px as in `Tracks`. left, right: JPEG files. uv_right (n, 2) px, NaN without a match. counts by
-    `Event`. stage_ns: -1 or absent where a stage did not run. landmarks, window: at keyframes, as the back end left them.
+    `Event`. stage_ns: -1 or absent where a stage did not run. landmarks, window: where a keyframe has been solved, as the back end left them.
     """
 
     index: int
