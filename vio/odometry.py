@@ -298,7 +298,7 @@ class Odometry:
 
     def _look(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray) -> FrontEndOutput:
         """The front end's view of a frame; a picture that cannot be of this moment is passed over."""
-        before, self._picture = self._picture, zlib.crc32(np.ascontiguousarray(frame.left))
+        before, self._picture = self._picture, _checksum(frame.left)
         if before == self._picture and self._last is not None and self._moved(frame.t_ns, R_C1C0):
             seen = self._front_end.pass_over(frame.t_ns, R_C1C0, "frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind")
             self._monitor.note(*seen.notes)
@@ -330,7 +330,7 @@ class Odometry:
         self._back_end.take_over(weak)
         self._restarted(state)
         swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
-        self._picture = zlib.crc32(np.ascontiguousarray(swapped.left))
+        self._picture = _checksum(swapped.left)
         return None, self._placed(self._front_end.process(swapped, np.eye(3), counts), state.t_ns)
 
     def _restarted(self, state: NavState) -> None:
@@ -345,6 +345,11 @@ class Odometry:
         if state is not None and self._back_end.online is not None:
             self._monitor.note(*self._back_end.online.reasons())
         return self._monitor.verdict(t_ns, state, self._back_end.tracked, self._back_end.innovation, self._initialised_by, self._back_end.repairs)
+
+
+def _checksum(picture: np.ndarray) -> int:
+    """Of every eighth row: no two pictures of a camera agree in those and differ in others."""
+    return zlib.crc32(np.ascontiguousarray(picture[::8]))
 
 
 class _Clock:

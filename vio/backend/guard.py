@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from vio.kernels import njit
+
 
 def is_finite(*arrays: np.ndarray) -> bool:
     """Whether every element of every array is a finite number."""
@@ -16,11 +18,29 @@ def positive(H: np.ndarray, fallback: np.ndarray | None = None) -> tuple[np.ndar
     """
     if not is_finite(H):
         return (np.zeros_like(H) if fallback is None else fallback.copy()), True
-    shift = 1e-12 * max(float(np.abs(np.diag(H)).max(initial=0.0)), 1e-300)
-    try:
-        np.linalg.cholesky(H + shift * np.eye(len(H)))
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(0.5 * (H + H.T))
-        kept = np.maximum(values, 0.0)
-        return (vectors * kept) @ vectors.T, True
-    return H, False
+    if _is_positive(np.ascontiguousarray(H)):
+        return H, False
+    values, vectors = np.linalg.eigh(0.5 * (H + H.T))
+    kept = np.maximum(values, 0.0)
+    return (vectors * kept) @ vectors.T, True
+
+
+@njit
+def _is_positive(H):
+    """Whether the lower triangle of H (k, k) has a Cholesky factor once its diagonal is raised by 1e-12 of its largest element."""
+    n, top = H.shape[0], 1e-300
+    for i in range(n):
+        top = max(top, abs(H[i, i]))
+    L = np.empty((n, n))
+    for i in range(n):
+        for j in range(i + 1):
+            total = H[i, j]
+            for k in range(j):
+                total -= L[i, k] * L[j, k]
+            if i > j:
+                L[i, j] = total / L[j, j]
+            elif total + 1e-12 * top > 0.0:
+                L[i, i] = np.sqrt(total + 1e-12 * top)
+            else:
+                return False
+    return True

@@ -1,6 +1,6 @@
 """Drives the integer kernels frame by frame: track, reject, choose keyframes, detect, match. Raw integers become float here only."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from vio.events import Event
 from vio.frontend import anchor, klt, outliers, pyramid, rays, stereo, store
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.frontend.exposure import equalised, texture
+from vio.frontend.features import Features, joined, taken
 from vio.frontend.workers import Workers
 from vio.lie import orthonormalised
 from vio.precision import Logs
@@ -20,51 +21,6 @@ from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackSt
 
 Expected = tuple[np.ndarray, np.ndarray]  # ids (n,) int64, xy (n, 2): normalised image points
 _CROWD = 30  # features from which on their loss all at once is told from a few bad ones
-
-
-@dataclass
-class _Features:
-    """Parallel arrays of features, raw integers; rows are features.
-
-    ids (n,) int64, uv (n, 2) int32, rays (n, 2) int32, age (n,) int32, status (n,) uint8; flow (n, 2) int32 is the last
-    rotation-compensated motion of the ray, which starts the next search; key_rays (n, 2) and key_depth (n,) int32 are the
-    ray and the inverse depth (0: none) at the last keyframe; uv_right (n, 2) int32 valid where has_right (n,) bool.
-    anchors (n, side, side) uint8 and inside (n, 2) int32: see `vio.frontend.anchor`.
-    """
-
-    ids: np.ndarray
-    uv: np.ndarray
-    rays: np.ndarray
-    age: np.ndarray
-    status: np.ndarray
-    flow: np.ndarray
-    key_rays: np.ndarray
-    key_depth: np.ndarray
-    uv_right: np.ndarray
-    has_right: np.ndarray
-    anchors: np.ndarray
-    inside: np.ndarray
-
-    @staticmethod
-    def new(ids: np.ndarray, uv: np.ndarray, side: int) -> "_Features":
-        """Features just detected; side: of their anchors."""
-        n = len(ids)
-        rays_, flow, key_rays, uv_right, inside = (np.zeros((n, 2), np.int32) for _ in range(5))
-        status = np.full(n, TrackStatus.NEW, np.uint8)
-        return _Features(ids, uv, rays_, np.zeros(n, np.int32), status, flow, key_rays, np.zeros(n, np.int32), uv_right, np.zeros(n, np.bool_),
-                         np.zeros((n, side, side), np.uint8), inside)
-
-    def take(self, which: np.ndarray) -> "_Features":
-        """Copy of the rows that a boolean or index array names."""
-        return _Features(*(np.ascontiguousarray(getattr(self, f.name)[which]) for f in fields(self)))
-
-    def join(self, other: "_Features") -> "_Features":
-        """Rows of both, copied."""
-        return _Features(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
-
-    def tracks(self) -> Tracks:
-        """The public record; shares the arrays."""
-        return Tracks(self.ids, self.uv, self.status, self.age, self.uv_right, self.has_right)
 
 
 class FrontEnd:
@@ -93,14 +49,14 @@ class FrontEnd:
         self._klt_stored = klt.klt_format(config, logs, store.BLOCK if self._store is not None else 0)
         self._right = self._allocate(calibration.right) if calibration.right is not None else None
         self._parallax_sq = round((config.frontend.keyframe_parallax / left.fx * 2**config.precision.displacement.frac_bits) ** 2)
-        self._live, self._gated = self._nobody(), self._nobody()
+        self._live, self._gated = self._nobody(), self.no_tracks()
         self.next_id, self._frames, self._key_count = first_id, 0, 0
         self._key_t_ns: int | None = None
         self._R_CK, self._R_CP = np.eye(3), np.eye(3)  # ray of the last keyframe, and of the previous picture, into the current frame
         self._held, self._kept_ns = 0, 0  # blind frames since the previous picture was kept, and its stamp
 
-    def _nobody(self) -> _Features:
-        return _Features.new(np.zeros(0, np.int64), np.zeros((0, 2), np.int32), anchor.side(self._klt))
+    def _nobody(self) -> Features:
+        return Features.new(np.zeros(0, np.int64), np.zeros((0, 2), np.int32), anchor.side(self._klt))
 
     def _allocate(self, camera: CameraModel) -> tuple[np.ndarray, ...]:
         return pyramid.allocate(camera.height, camera.width, self._config.frontend.pyramid_levels)
@@ -133,8 +89,8 @@ class FrontEnd:
             self._make_keyframe(frame, counts)
         self._keep(frame.t_ns, counts)
         self._frames += 1
-        touched, self._gated = self._live.join(lost).join(self._gated), self._nobody()
-        return FrontEndOutput(touched.tracks(), self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
+        touched, self._gated = joined(self._live.tracks(), lost, self._gated), self.no_tracks()
+        return FrontEndOutput(touched, self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
 
     def pass_over(self, t_ns: int, R_C1C0: np.ndarray, why: str) -> FrontEndOutput:
         """A frame whose picture is not to be looked at, and the word for it; else as `process`. Features wait for the next one."""
@@ -148,8 +104,7 @@ class FrontEnd:
     def _prototypes(self) -> dict[str, Any]:
         """What the next frame depends on; the other buffers are written before they are read."""
         numbers = dict.fromkeys(("next_id", "_frames", "_key_count", "_held", "_kept_ns"), 0)
-        features = dict.fromkeys(("_live", "_gated"), self._nobody())
-        return {"_previous": self._previous, **features, **numbers, "_key_t_ns": Maybe(0), "_R_CK": np.eye(3), "_R_CP": np.eye(3)}
+        return {"_previous": self._previous, "_live": self._nobody(), "_gated": self.no_tracks(), **numbers, "_key_t_ns": Maybe(0), "_R_CK": np.eye(3), "_R_CP": np.eye(3)}
 
     def state_dict(self) -> Table:
         """Everything that the next frame depends on, as plain arrays."""
@@ -159,25 +114,24 @@ class FrontEnd:
         """Take over what `state_dict` gave. Raises DataError for anything else."""
         found = unpack(self._prototypes(), "front_end", table)
         size = self._config.precision.position.to_raw(np.array([self._calibration.left.width, self._calibration.left.height]))
-        for name in ("_live", "_gated"):
-            uv = found[name].uv
+        for name, uv in (("_live", found["_live"].uv), ("_gated", found["_gated"].uv_raw)):
             require(bool(((uv >= 0) & (uv < size)).all()), f"features of front_end.{name} are outside of the picture")
         require(len(found["_live"].ids) <= self._config.frontend.max_features, "front_end._live has too many features")
         self.__dict__.update(found)
 
-    def _hold(self, t_ns: int, before: _Features, why: str = "picture_blind") -> FrontEndOutput:
+    def _hold(self, t_ns: int, before: Features, why: str = "picture_blind") -> FrontEndOutput:
         """A blind frame: keep the features and the picture they come from, for a while."""
         self._frames += 1
         self._held += 1
         waits = t_ns - self._kept_ns <= round(self._config.frontend.hold_time * 1e9)
         self._live = before if waits else self._nobody()
-        gated, self._gated = self._gated, self._nobody()
+        gated, self._gated = self._gated, self.no_tracks()
         is_keyframe = not waits and t_ns - self._key_t_ns >= round(self._config.frontend.keyframe_max_interval * 1e9)
         if is_keyframe:
             self._key_t_ns, self._key_count = t_ns, 0
-        return FrontEndOutput(gated.tracks(), self._observe(t_ns, self._nobody()), is_keyframe, (why,))
+        return FrontEndOutput(gated, self._observe(t_ns, self._nobody()), is_keyframe, (why,))
 
-    def _sees_nothing(self, before: _Features, counts: np.ndarray) -> bool:
+    def _sees_nothing(self, before: Features, counts: np.ndarray) -> bool:
         """Whether a crowd of features went all at once and the picture has no other corners either; or still has none."""
         if len(self._live.ids) > 0 or (len(before.ids) < _CROWD and not self._held):
             return False
@@ -186,11 +140,13 @@ class FrontEnd:
 
     def drop(self, ids: np.ndarray) -> None:
         """Forget the features with these ids (int64); the next `Tracks` lists them once more as GATED."""
-        rejected = np.isin(self._live.ids, ids)
-        gone = self._live.take(rejected)
+        rejected = np.isin(self._live.ids, ids) if len(ids) else np.zeros(len(self._live.ids), np.bool_)
+        if not rejected.any():
+            return
+        gone = taken(self._live.tracks(), np.flatnonzero(rejected))
         gone.status[:] = TrackStatus.GATED
         gone.has_right[:] = False
-        self._gated, self._live = self._gated.join(gone), self._live.take(~rejected)
+        self._gated, self._live = joined(self._gated, gone), self._live.take(~rejected)
 
     def check(self, frame: StereoFrame) -> None:
         """Raise ValueError unless the pictures are what the calibration says."""
@@ -205,7 +161,7 @@ class FrontEnd:
 
     def _track(
         self, previous: tuple[np.ndarray, ...], current: tuple[np.ndarray, ...], expected: Expected | None, counts: np.ndarray
-    ) -> _Features:
+    ) -> Tracks:
         """Move the live features from one pyramid into the other; return those lost on the way, at their last good place."""
         live = self._live
         live.has_right = np.zeros(len(live.ids), np.bool_)
@@ -226,7 +182,7 @@ class FrontEnd:
         rays.reject_out_of_view(arrived, self._lens.fmt, status)
         self._reject(rotated, arrived, status, counts)
         survives = status == TrackStatus.TRACKED
-        lost = live.take(~survives)
+        lost = taken(live.tracks(), np.flatnonzero(~survives))
         flow = (arrived - rotated) // np.int32(self._held + 1) if self._held else arrived - rotated
         live.flow, live.uv, live.rays, live.age = flow, uv, arrived, live.age + np.int32(1)
         self._live = live.take(survives)
@@ -278,7 +234,7 @@ class FrontEnd:
         outliers.squared_displacements(rotated, self._live.rays, self._outlier, moved_sq)
         return bool(np.sort(moved_sq)[alive // 2] >= self._parallax_sq)
 
-    def _cast_anchors(self, features: _Features, which: np.ndarray) -> None:
+    def _cast_anchors(self, features: Features, which: np.ndarray) -> None:
         """Take the present patches as anchors of the features that `which` (n,) bool names."""
         anchor.renew(self._current[0], features.uv, which, self._klt, features.anchors, features.inside)
 
@@ -310,7 +266,7 @@ class FrontEnd:
     def _detect(self, counts: np.ndarray) -> None:
         """Top the features up to `max_features`."""
         uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts, self._workers)
-        born = _Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv, anchor.side(self._klt))
+        born = Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv, anchor.side(self._klt))
         self._cast_anchors(born, np.ones(len(uv), np.bool_))
         rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
         rays.borrow_flow(born.rays, self._live.rays, self._live.flow, born.flow)
@@ -333,7 +289,7 @@ class FrontEnd:
         live.has_right[known[~inlier]] = False
         live.key_depth = depth
 
-    def _observe(self, t_ns: int, live: _Features) -> Observations:
+    def _observe(self, t_ns: int, live: Features) -> Observations:
         """Features as float rays, through the exact lens model: the one place where raw integers become float."""
         position = self._config.precision.position
         xy_left = self._calibration.left.unproject(position.to_float(live.uv))
