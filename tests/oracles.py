@@ -248,29 +248,39 @@ def residuals(template: Template, image, u: int, v: int, config: Config) -> list
     return [held(now[at] - t, config.precision.residual) for at, t in zip(template.window, template.samples)]
 
 
-def track_level(previous, following, start, guess, border: int, config: Config):
-    """(status, position, iterations, template) of one level."""
+def descended(template: Template, image, guess, border: int, config: Config):
+    """(status, position, iterations) of the search for a template from a guess."""
     frontend, precision = config.frontend, config.precision
     frac = precision.position.frac_bits
-    if is_outside(previous, *start, border, frac):
-        return TrackStatus.OUT_OF_IMAGE, guess, 0, None
-    template = Template(previous, *start, config)
-    if template.is_flat:
-        return TrackStatus.FLAT, guess, 0, template
     epsilon = max(1, 2 ** max(0, precision.step.frac_bits + frontend.klt_epsilon_log2))
     (u, v), iterations, moved = guess, 0, epsilon
     while iterations < frontend.klt_iterations and moved >= epsilon:
-        if is_outside(following, u, v, border, frac):
-            return TrackStatus.OUT_OF_IMAGE, (u, v), iterations, template
+        if is_outside(image, u, v, border, frac):
+            return TrackStatus.OUT_OF_IMAGE, (u, v), iterations
         iterations += 1
-        du, dv = step(template, residuals(template, following, u, v, config), config)
+        du, dv = step(template, residuals(template, image, u, v, config), config)
         fine = max(frac, precision.step.frac_bits)
         u, v = (register(x * 2 ** (fine - frac) + d * 2 ** (fine - precision.step.frac_bits), fine, precision.position) for x, d in ((u, du), (v, dv)))
         moved = max(abs(du), abs(dv))
     if moved >= 8 * epsilon:
-        return TrackStatus.NOT_CONVERGED, (u, v), iterations, template
-    status = TrackStatus.OUT_OF_IMAGE if is_outside(following, u, v, border, frac) else TrackStatus.TRACKED
-    return status, (u, v), iterations, template
+        return TrackStatus.NOT_CONVERGED, (u, v), iterations
+    return (TrackStatus.OUT_OF_IMAGE if is_outside(image, u, v, border, frac) else TrackStatus.TRACKED), (u, v), iterations
+
+
+def track_level(previous, following, start, guess, border: int, config: Config):
+    """(status, position, iterations, template) of one level."""
+    if is_outside(previous, *start, border, config.precision.position.frac_bits):
+        return TrackStatus.OUT_OF_IMAGE, guess, 0, None
+    template = Template(previous, *start, config)
+    if template.is_flat:
+        return TrackStatus.FLAT, guess, 0, template
+    return *descended(template, following, guess, border, config), template
+
+
+def mean_absolute(residual: list[int]) -> int:
+    """Mean of the residuals' distance from their mean."""
+    mean = nearest_even(sum(residual), len(residual))
+    return nearest_even(sum(abs(r - mean) for r in residual), len(residual))
 
 
 def track(pyr_prev, pyr_next, start, guess, top_level: int, config: Config):
@@ -289,8 +299,29 @@ def track(pyr_prev, pyr_next, start, guess, top_level: int, config: Config):
             u, v = (held(2 * x, position) for x in (u, v))
     if status != TrackStatus.TRACKED:
         return status, (u, v), 0, templates, iterations
-    residual = residuals(template, pyr_next[0], u, v, config)
-    mean = nearest_even(sum(residual), len(residual))
-    mean_absolute = nearest_even(sum(abs(r - mean) for r in residual), len(residual))
-    is_like = mean_absolute <= frontend.klt_max_residual << config.precision.residual.frac_bits
-    return (TrackStatus.TRACKED if is_like else TrackStatus.RESIDUAL), (u, v), mean_absolute, templates, iterations
+    found = mean_absolute(residuals(template, pyr_next[0], u, v, config))
+    is_like = found <= frontend.klt_max_residual << config.precision.residual.frac_bits
+    return (TrackStatus.TRACKED if is_like else TrackStatus.RESIDUAL), (u, v), found, templates, iterations
+
+
+# anchors
+
+
+def anchored(image, u: int, v: int, config: Config) -> tuple[list[list[int]], tuple[int, int]]:
+    """(pixels about (u, v) that the template's samples need, position within them)."""
+    frac, reach = config.precision.position.frac_bits, config.frontend.klt_window // 2 + 1
+    left, top = (u >> frac) - reach, (v >> frac) - reach
+    side = range(2 * reach + 2)
+    return [[pixel(image, top + i, left + j) for j in side] for i in side], (u - (left << frac), v - (top << frac))
+
+
+def straightened(image, patch_of_birth, inside: tuple[int, int], at: tuple[int, int], reach: int, limit: int, config: Config) -> tuple[bool, tuple[int, int]]:
+    """(whether the match with the patch of birth is believed, position)."""
+    template = Template(patch_of_birth, *inside, config)
+    if template.is_flat:
+        return False, at
+    status, (u, v), _ = descended(template, image, at, config.frontend.border, config)
+    is_near = abs(u - at[0]) <= reach and abs(v - at[1]) <= reach
+    if status != TrackStatus.TRACKED or not is_near or mean_absolute(residuals(template, image, u, v, config)) > limit:
+        return False, at
+    return True, (u, v)

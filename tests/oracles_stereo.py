@@ -271,7 +271,9 @@ def inverse_depth(uv: Ray, back: Ray, ray: Ray, right: Ray, rig: StereoRig, outl
     if not on_line(moved(a, right, outlier), epipolar(a, scaled(t, outlier), outlier), 1, fmt.epipolar_sq, outlier):
         return 0
     e = [entered(t[k] * one - t[2] * a[k], fmt.metric) for k in (0, 1)]
+    if e == [0, 0]:
+        return 0
     shift = fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac
-    share = quotient(sum(e[k] * (right[k] - a[k]) for k in (0, 1)) * 2**shift, e[0] ** 2 + e[1] ** 2, fmt.inverse_depth)
+    share = fitted(quotient(sum(e[k] * (right[k] - a[k]) for k in (0, 1)) * 2**shift, e[0] ** 2 + e[1] ** 2, fmt.share), fmt.share)
     rest = max(one - entered(share * t[2], fmt.shifted), 1)
     return fitted(quotient(share * Z, rest, fmt.inverse_depth), fmt.inverse_depth)

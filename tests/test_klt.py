@@ -100,18 +100,6 @@ def test_tracks_of_moving_waves_equal_the_twins(dx, dy, offset, seed, window) ->
     assert_equals_twin(first, second, uv, uv, small(klt_window=window), 2)
 
 
-def test_other_word_lengths_equal_the_twins() -> None:
-    """Oracle: slow twin with registers so narrow that rounding and saturation happen everywhere."""
-    formats = {"gradient": Fixed(9, 2), "weight": Fixed(7, 6, signed=False), "patch": Fixed(10, 3, signed=False), "template": Fixed(10, 3, signed=False),
-               "residual": Fixed(10, 3), "hessian": Fixed(18, 4),
-               "residual_sum": Fixed(16, 3), "position": Fixed(14, 6), "step": Fixed(9, 4)}
-    config = small(klt_window=7)
-    config = dataclasses.replace(config, precision=dataclasses.replace(config.precision, **formats))
-    first, second = waves(0, 0, shape=(40, 40)), waves(1.3, -0.8, 10, shape=(40, 40))
-    uv = [(u * 64 + 13, v * 64 + 50) for u in (4, 15, 26, 36) for v in (3, 18, 35)]
-    assert_equals_twin(first, second, uv, uv, config, 2)
-
-
 def test_the_largest_sums_do_not_overflow() -> None:
     """Oracle: slow twin; black and white stripes give the steepest gradient there is, and their negative the largest residual."""
     stripes = np.tile(np.repeat(np.array([0, 255], np.uint8), 2), 12)

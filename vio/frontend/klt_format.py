@@ -46,11 +46,16 @@ class KltFormat(NamedTuple):
     step: Register
 
 
-def _chunk(gradient: Fixed, patch: Fixed) -> int:
+def _residual_max(p: Precision) -> int:
+    """Largest magnitude of a raw residual."""
+    brightest = min(max(p.patch.raw_max, p.template.raw_max), _PIXEL_MAX << p.patch.frac_bits)
+    return min(-p.residual.raw_min, brightest)
+
+
+def _chunk(gradient: Fixed, residual_max: int) -> int:
     """Largest power of two of gradient-residual products whose sum surely fits 32 bits."""
-    patch_max = min(patch.raw_max, _PIXEL_MAX << patch.frac_bits)
     gradient_max = min(-gradient.raw_min, (_PIXEL_MAX << gradient.frac_bits) // 2 + 1)
-    room = (2**31 - 1) // (gradient_max * max(patch_max, gradient_max))
+    room = (2**31 - 1) // (gradient_max * max(residual_max, gradient_max))
     require(room >= 8, "gradient", f"{gradient.bits} bits times patch does not sum in 32 bits; take fewer fraction bits")
     return 1 << min(room.bit_length() - 1, 10)
 
@@ -74,6 +79,8 @@ def _check(p: Precision) -> None:
     require(p.residual_sum.frac_bits <= p.gradient.frac_bits + p.residual.frac_bits, "residual_sum", "at most gradient's plus residual's fraction bits")
     solve_up = p.step.frac_bits + p.hessian.frac_bits - p.residual_sum.frac_bits
     require(solve_up in range(17), "step", "fraction bits of step plus hessian minus residual_sum must be 0 to 16")
+    fine = max(p.position.frac_bits, p.step.frac_bits)
+    require(p.position.bits + fine - p.position.frac_bits <= 62, "position", "bits in steps of the finer of position and step: at most 62")
     require(p.mantissa.bits >= 2, "mantissa", "at least 2 bits, one of them the sign")
     width = p.mantissa.bits + p.right_side.bits + solve_up
     require(width <= SOLVE_BITS, "right_side", f"numerator of {width} bits (mantissa, right_side and scaling); at most {SOLVE_BITS}")
@@ -90,7 +97,8 @@ def klt_format(config: Config, logs: Logs | None = None, store_block: int = 0) -
     fine = max(position, step)
     epsilon = max(1, 1 << max(0, step + frontend.klt_epsilon_log2))
 
-    is_roomy = _is_roomy(p)
+    is_roomy, residual_max = _is_roomy(p), _residual_max(p)
+    require(2 * residual_max * frontend.klt_window**2 < 2**31, "residual", "the sum over a window does not fit 32 bits; take fewer fraction bits")
 
     def enter(signal: str, from_frac: int) -> Register:
         return p.register(signal, from_frac, logs)
@@ -104,7 +112,7 @@ def klt_format(config: Config, logs: Logs | None = None, store_block: int = 0) -
         epsilon_raw=epsilon, divergence_raw=8 * epsilon,
         max_residual_raw=frontend.klt_max_residual << p.residual.frac_bits,
         flat_raw=round(frontend.klt_min_eigenvalue * frontend.klt_window**2 * 2**p.hessian.frac_bits),
-        chunk=_chunk(p.gradient, p.patch), store_block=store_block,
+        chunk=_chunk(p.gradient, residual_max), store_block=store_block,
         position_frac=position, position_up=fine - position, step_up=fine - step,
         weight_frac=p.weight.frac_bits, mantissa_bits=p.mantissa.bits - 1,
         solve_up=step + p.hessian.frac_bits - p.residual_sum.frac_bits,

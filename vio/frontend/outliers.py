@@ -14,9 +14,10 @@ import numpy as np
 from vio.config import Config
 from vio.events import Event
 from vio.fixed import Register, divide, fit, lower, narrow, quotient, round_shift
+from vio.frontend.carried import check_outliers, check_thresholds
 from vio.frontend.rays import rotate_point
 from vio.kernels import njit
-from vio.precision import Logs, Precision, require
+from vio.precision import Logs
 
 _RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
 _DEPTH_HYPOTHESIS, _DEPTH_TEST = int(Event.DEPTH_HYPOTHESIS), int(Event.DEPTH_TEST)
@@ -51,32 +52,17 @@ class OutlierFormat(NamedTuple):
     residual: Register  # sum of the two -> ransac_residual
 
 
-def _check(p: Precision) -> None:
-    """Refuse formats that do not go together or whose products leave 64 bits."""
-    require(p.ransac_residual.frac_bits == p.ray.frac_bits, "ransac_residual", "as many fraction bits as ray")
-    require(p.point.frac_bits == p.ray.frac_bits, "point", "as many fraction bits as ray")
-    require(p.displacement.frac_bits >= 0 and p.displacement.bits + p.ray.frac_bits <= 32, "displacement", "bits plus ray's fraction bits: at most 32")
-    require(p.direction.frac_bits in range(p.direction.bits), "direction", "a sign and at least its fraction bits")
-    require(p.direction.bits + p.ray.bits <= 60, "direction", "bits plus ray's: at most 60")
-    require(p.epipolar.bits + p.displacement.bits <= 61, "epipolar", "bits plus displacement's: at most 61")
-    require(p.cross.frac_bits == p.epipolar.frac_bits + p.displacement.frac_bits, "cross", "as many fraction bits as epipolar and displacement together")
-    shift = p.translation.frac_bits + p.inverse_depth.frac_bits - p.ray.frac_bits
-    require(shift >= 0, "translation", "fraction bits of translation plus inverse_depth: at least those of ray")
-    require(p.ray.bits + shift <= 62, "translation", "ray's bits shifted to the scale of a translation do not fit 62 bits")
-    require(p.translation.bits + p.inverse_depth.bits <= 61, "translation", "bits plus inverse_depth's: at most 61")
-
-
 def outlier_format(config: Config, focal: float, baseline: float, logs: Logs | None = None) -> OutlierFormat:
     """Derive the kernels' integers. focal: px per unit of a ray; baseline: m (any positive number in mono)."""
     frontend, p = config.frontend, config.precision
-    _check(p)
+    check_outliers(p)
     ray, translation = p.ray.frac_bits, p.translation.frac_bits + p.inverse_depth.frac_bits
     moved_one, depth_one = 2.0**p.displacement.frac_bits, 2.0**p.inverse_depth.frac_bits
 
     def enter(signal: str, from_frac: int | None = None) -> Register:
         return p.register(signal, getattr(p, signal).frac_bits if from_frac is None else from_frac, logs)
 
-    return OutlierFormat(
+    fmt = OutlierFormat(
         iterations=frontend.ransac_iterations,
         min_share=round(frontend.ransac_min_share * 256),
         threshold_sq=round((frontend.ransac_threshold / focal * moved_one) ** 2),
@@ -91,6 +77,8 @@ def outlier_format(config: Config, focal: float, baseline: float, logs: Logs | N
         nearness=enter("point", translation), scaled=enter("ransac_residual", 2 * ray), moved=enter("ransac_residual", translation),
         residual=enter("ransac_residual"),
     )
+    check_thresholds(p, fmt.threshold_sq, fmt.near_sq)
+    return fmt
 
 
 @njit
@@ -246,6 +234,15 @@ def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
 
 
 @njit
+def _times_square(factor, value, shift):
+    """factor * value**2 / 2**shift to nearest, ties to even, without the full product: of a point far away it would leave 64 bits."""
+    square = value * value
+    high = factor * (square >> shift)
+    parity = high & 1  # of two equally near, the even sum
+    return high - parity + round_shift((parity << shift) + factor * (square & ((1 << shift) - 1)), shift)
+
+
+@njit
 def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     """Whether a point moved by t is seen where it is now, in the left image and (by its inverse depth) in the right one."""
     z = (1 << fmt.ray_frac) + narrow(depth_a * tz, fmt.nearness)
@@ -255,7 +252,7 @@ def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     ex = fit(narrow(x1 * z, fmt.scaled) - ax - narrow(depth_a * tx, fmt.moved), fmt.residual)
     ey = fit(narrow(y1 * z, fmt.scaled) - ay - narrow(depth_a * ty, fmt.moved), fmt.residual)
     depth_error = abs(round_shift(depth_1 * z, fmt.ray_frac) - depth_a)
-    in_left = ex * ex + ey * ey <= round_shift(fmt.near_sq * z * z, 2 * fmt.ray_frac)
+    in_left = ex * ex + ey * ey <= _times_square(fmt.near_sq, z, 2 * fmt.ray_frac)
     return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)
 
 

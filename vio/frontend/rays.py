@@ -15,8 +15,9 @@ from vio.camera import FIELD_RADIUS, CameraModel
 from vio.errors import ConfigError
 from vio.events import Event
 from vio.fixed import Register, divide, narrow
+from vio.frontend.carried import check_rays
 from vio.kernels import njit
-from vio.precision import Logs, Precision, require
+from vio.precision import Logs, Precision
 from vio.types import TrackStatus
 
 _GRID_LOG2 = (3, 2, 1)  # pixels between samples, the first that is close enough: the error grows with the square of the spacing
@@ -116,24 +117,15 @@ def _grid_error(camera: CameraModel, grid_log2: int) -> float:
     return float(abs(camera.project(mean[seen]) - centre[seen]).max(initial=0.0))
 
 
-def _check(p: Precision, grid_log2: int) -> None:
-    require(p.position.frac_bits >= 0, "position", "0 to 12 fraction bits")
-    require(p.ray.frac_bits >= 0, "ray", "at least 0 fraction bits")
-    require(0 <= p.radius_sq.frac_bits <= 2 * p.ray.frac_bits, "radius_sq", "0 to twice the fraction bits of ray")
-    require(p.ray.bits + 2 * (p.position.frac_bits + grid_log2) <= 62, "ray", f"{p.ray.bits} bits times the weights of its table do not fit 62 bits")
-    require(p.ray.bits + p.rotation.bits + p.ray.frac_bits <= 60, "ray", f"{p.ray.bits} bits times rotation do not fit 60 bits")
-    require(p.focal.bits + p.distortion.bits <= 62, "distortion", f"{p.distortion.bits} bits times focal do not fit 62 bits")
-    require(p.distortion.bits + p.ray.bits <= 61, "distortion", f"{p.distortion.bits} bits times ray do not fit 61 bits")
-
-
 def _ray_format(camera: CameraModel, p: Precision, radius_bits: int, grid_log2: int, logs: Logs | None) -> RayFormat:
     position, ray, distortion, focal = p.position, p.ray, p.distortion, p.focal
-    _check(p, grid_log2)
+    p1, p2 = (int(distortion.to_raw(value)) for value in camera.tangential)
+    check_rays(p, grid_log2, 4 * max(abs(p1), abs(p2)) + 2 * min(abs(p1), abs(p2)))
     return RayFormat(
         *(position.frac_bits, ray.frac_bits, p.rotation.frac_bits, distortion.frac_bits, focal.frac_bits),
         *(position.frac_bits + grid_log2, _MARGIN << position.frac_bits, p.radius_sq.frac_bits - radius_bits),
         *(int(focal.to_raw(value)) for value in (camera.fx, camera.fy, camera.cx, camera.cy)),
-        *(int(distortion.to_raw(value)) for value in camera.tangential),
+        *(p1, p2),
         round(FIELD_RADIUS**2 * 4.0**ray.frac_bits),
         sampled=p.register("ray", ray.frac_bits + 2 * (position.frac_bits + grid_log2), logs),
         radius_sq=p.register("radius_sq", 2 * ray.frac_bits, logs),

@@ -12,13 +12,14 @@ import numpy as np
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.events import Event
-from vio.fixed import Register, divide, fit, fit32, narrow, quotient, round_divide, round_shift
+from vio.fixed import Fixed, Register, divide, fit, fit32, narrow, register, round_divide, round_shift
+from vio.frontend.carried import check_stereo
 from vio.frontend.klt import KltFormat, track
 from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
 from vio.frontend.workers import Workers
 from vio.kernels import njit
-from vio.precision import Logs, require
+from vio.precision import Logs
 from vio.types import TrackStatus
 
 _STEREO_CANDIDATE, _STEREO_MATCHED = int(Event.STEREO_CANDIDATE), int(Event.STEREO_MATCHED)
@@ -48,6 +49,7 @@ class StereoFormat(NamedTuple):
     sample: Register  # a lane of 32 bits, as `difference`
     difference: Register
     metric: Register  # direction of the epipolar line times metres -> translation
+    share: Register  # inverse depth over depth along the ray, two bits wider than an inverse depth
     inverse_depth: Register
 
 
@@ -75,26 +77,28 @@ def _format(config: Config, focal: float, baseline: float, logs: Logs | None) ->
     pixels = focal * baseline * frontend.stereo_max_inverse_depth / 2**level
     candidates = min(max(int(np.ceil(pixels / frontend.stereo_step)), 1), _MAX_CANDIDATES)
     area, product = frontend.stereo_window**2, precision.translation.frac_bits + precision.inverse_depth.frac_bits
-    require(precision.point.frac_bits == precision.ray.frac_bits, "point", "as many fraction bits as ray")
-    require(precision.point.bits + precision.ray.frac_bits <= 62, "point", "bits plus ray's fraction bits: at most 62")
-    require(precision.stereo_sample.frac_bits == precision.stereo_sum.frac_bits == 0, "stereo_sample", "no fraction bits, nor in stereo_sum")
+    depth = precision.inverse_depth
+    depth_step = max(1, int(depth.to_raw(frontend.stereo_max_inverse_depth / candidates)))
+    epipolar_sq = round((frontend.stereo_epipolar_tolerance / focal * 2**precision.displacement.frac_bits) ** 2)
+    check_stereo(precision, candidates * depth_step, epipolar_sq)
 
     def enter(signal: str, from_frac: int) -> Register:
         return precision.register(signal, from_frac, logs)
 
     return StereoFormat(
         level=level, reach=frontend.stereo_window // 2, candidates=candidates,
-        depth_step=max(1, int(precision.inverse_depth.to_raw(frontend.stereo_max_inverse_depth / candidates))),
+        depth_step=depth_step,
         uniqueness=round(frontend.stereo_uniqueness * 256),
         max_difference=frontend.stereo_max_difference * area * area,
         back_sq=round((frontend.stereo_back_tolerance * 2**precision.position.frac_bits) ** 2),
-        epipolar_sq=round((frontend.stereo_epipolar_tolerance / focal * 2**precision.displacement.frac_bits) ** 2),
+        epipolar_sq=epipolar_sq,
         translation_frac=precision.translation.frac_bits,
         inverse_depth_frac=precision.inverse_depth.frac_bits,
         turned=enter("point", precision.rotation.frac_bits + precision.ray.frac_bits), shifted=enter("point", product),
         point=enter("point", precision.point.frac_bits), sample=enter("stereo_sample", 0), difference=enter("stereo_sum", 0),
         metric=enter("translation", precision.translation.frac_bits + precision.ray.frac_bits),
-        inverse_depth=enter("inverse_depth", precision.inverse_depth.frac_bits),
+        share=register(Fixed(depth.bits + 2, depth.frac_bits, True, depth.rounding), depth.frac_bits),
+        inverse_depth=enter("inverse_depth", depth.frac_bits),
     )
 
 
@@ -240,7 +244,7 @@ def inverse_depth(X, Y, Z, x1, y1, t, ray_fmt, fmt):
         return 0
     # share = e.d / e.e = rho / (Z + rho tz), so rho = share Z / (1 - share tz)
     up = fmt.translation_frac + fmt.inverse_depth_frac - ray_fmt.ray_frac
-    share = quotient((ex * (x1 - ax) + ey * (y1 - ay)) << up, length_sq, fmt.inverse_depth)
+    share = divide((ex * (x1 - ax) + ey * (y1 - ay)) << up, length_sq, fmt.share)
     rest = (1 << ray_fmt.ray_frac) - narrow(share * t[2], fmt.shifted)
     return divide(share * Z, max(rest, 1), fmt.inverse_depth)
 
