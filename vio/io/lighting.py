@@ -51,14 +51,14 @@ def _grid_rows(grids: np.ndarray) -> np.ndarray:
     return np.column_stack([face // 6, face % 6, row])
 
 
-@njit(error_model="numpy")
+@njit
 def _bake(geometry, lamps, ambient, key, rows, light):
     near = np.empty(len(geometry.center), np.int64)
     for k in range(rows.shape[0]):
         _bake_row(geometry, lamps, ambient, key, rows[k, 0], rows[k, 1], rows[k, 2], near, light)
 
 
-@njit(error_model="numpy")
+@njit
 def _bake_row(geometry, lamps, ambient, key, box, face, row, near, light):
     """One row of a face's grid; the outer points lie on the border."""
     start, columns, rows = geometry.grids[box, face]
@@ -80,7 +80,7 @@ def _bake_row(geometry, lamps, ambient, key, box, face, row, near, light):
             light[at] = ambient * _open_sky(geometry, point, normal, seed, near) + _from_lamps(geometry, lamps, point, normal, seed, near)
 
 
-@njit(error_model="numpy")
+@njit
 def _from_lamps(geometry, lamps, point, normal, key, near):
     """Irradiance from points spread over every lamp: cosine at the surface over distance squared, where nothing is between."""
     total = 0.0
@@ -104,7 +104,7 @@ def _from_lamps(geometry, lamps, point, normal, key, near):
     return total / _LAMP_SAMPLES
 
 
-@njit(error_model="numpy")
+@njit
 def _open_sky(geometry, point, normal, key, near):
     """Share of cosine-weighted directions in which nothing is within `_SKY_REACH`."""
     count = _near_segment(geometry, point, np.zeros(3), _SKY_REACH, 0, near)
@@ -121,7 +121,7 @@ def _open_sky(geometry, point, normal, key, near):
     return free / _SKY_SAMPLES
 
 
-@njit(error_model="numpy")
+@njit
 def _is_inside(geometry, point):
     """Whether a point is within the room (box 0, never turned)."""
     inside = True
@@ -130,7 +130,7 @@ def _is_inside(geometry, point):
     return inside
 
 
-@njit(error_model="numpy")
+@njit
 def _near_segment(geometry, origin, way, margin, ignored, near):
     """Put the objects whose bounding spheres come within `margin` of the segment into `near`; returns how many."""
     count = 0
@@ -146,7 +146,7 @@ def _near_segment(geometry, origin, way, margin, ignored, near):
     return count
 
 
-@njit(error_model="numpy")
+@njit
 def _is_free(geometry, origin, way, near, count):
     """Whether none of the first `count` objects of `near` cuts the segment origin .. origin + way (slab test)."""
     for index in range(count):

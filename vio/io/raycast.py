@@ -18,7 +18,7 @@ ORIGIN, AXES, HALF, CLOSEST, VIEW_COLUMNS = 0, 3, 12, 15, 16  # columns of a vie
 _ROOKS = np.array([[-7, -1], [-5, 5], [-3, -5], [-1, 3], [1, -7], [3, 1], [5, -3], [7, 7]]) / 16.0
 
 
-@njit(error_model="numpy")
+@njit
 def _view(center, half, R_WO, R_WC, p_WC):
     """The boxes as rays from one pose meet them, nearest first, the room last.
 
@@ -44,7 +44,7 @@ def _view(center, half, R_WO, R_WC, p_WC):
     return view, bounds, order
 
 
-@njit(error_model="numpy")
+@njit
 def _bound(box, bound):
     """Range (x low, x high, y low, y high) of the rays that can meet a box: that of its edges, cut off at depth NEAR."""
     bound[0::2], bound[1::2] = 1e30, -1e30
@@ -72,7 +72,7 @@ def _bound(box, bound):
                 bound[2 * row + 1] = max(bound[2 * row + 1], value + ROUNDING)
 
 
-@njit(error_model="numpy")
+@njit
 def _first_hit(view, bounds, found, count, x, y):
     """Depth of the first surface on a ray among the first `count` boxes of `found`; its place in the view, its face."""
     length = np.sqrt(x * x + y * y + 1.0)
@@ -102,7 +102,7 @@ def _first_hit(view, bounds, found, count, x, y):
     return depth, hit, 2 * hit_axis + (1 if forward == inside else 0)
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def _radiance(view, order, faces, light, texels, hit, face, depth, x, y, spread):
     """Light that arrives along a ray (x, y, 1) from the face it meets; `spread` is the distance to the next pixel's ray."""
     normal = face // 2
@@ -114,7 +114,7 @@ def _radiance(view, order, faces, light, texels, hit, face, depth, x, y, spread)
     return shade(faces, 6 * order[hit] + face, light, texels, u, v, da, db, dn, depth * spread)
 
 
-@njit(error_model="numpy")
+@njit
 def _smooth_edge(view, bounds, order, faces, light, texels, found, count, xy, i, j, spread, shares, surfaces):
     """Mean radiance of a pixel where surfaces meet: eight rays find the share of each surface, each is then lit once,
     in the middle of its part of the pixel (multi-sampling at centroids). shares (8, 4), surfaces (8,): room to work in."""
@@ -141,7 +141,7 @@ def _smooth_edge(view, bounds, order, faces, light, texels, found, count, xy, i,
     return total / 8.0
 
 
-@njit(error_model="numpy")
+@njit
 def _only_surface(view, bounds, found, count, left, right, top, bottom):
     """The surface, 6 place + face, that every ray of a rectangle meets, or -1 if that is not certain.
 
@@ -160,7 +160,7 @@ def _only_surface(view, bounds, found, count, left, right, top, bottom):
     return 6 * hit + face
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def _depth_of(view, surface, inside, x, y):
     """Depth at which the ray (x, y, 1) meets the plane of a surface; the same operations as in `_first_hit`."""
     k, axis = surface // 6, surface % 6 // 2
@@ -170,7 +170,7 @@ def _depth_of(view, surface, inside, x, y):
     return middle + reach if inside else middle - reach
 
 
-@njit(error_model="numpy")
+@njit
 def _cast_plain_tile(view, order, faces, light, texels, surface, lens, top, left, radiance):
     """A tile that shows one surface alone."""
     inside = surface // 6 == len(order) - 1
@@ -181,7 +181,7 @@ def _cast_plain_tile(view, order, faces, light, texels, surface, lens, top, left
             radiance[i, j] += _radiance(view, order, faces, light, texels, surface // 6, surface % 6, depth, x, y, lens.spread[i, j])
 
 
-@njit(error_model="numpy")
+@njit
 def _cast_tile(view, bounds, order, faces, light, texels, found, count, lens, top, left, radiance, scratch):
     """One tile: first what each ray meets, in a ring around the tile too; then the light, smoothed where surfaces meet."""
     xy = lens.xy
@@ -202,7 +202,7 @@ def _cast_tile(view, bounds, order, faces, light, texels, found, count, lens, to
             radiance[top + i - 1, left + j - 1] += value
 
 
-@njit(error_model="numpy")
+@njit
 def _overlapping(bounds, left, right, top, bottom, found):
     """Put the boxes that reach into a range of rays into `found`; returns how many."""
     count = 0
@@ -213,7 +213,7 @@ def _overlapping(bounds, left, right, top, bottom, found):
     return count
 
 
-@njit(error_model="numpy")
+@njit
 def cast(scene, lens, R_WC, p_WC, radiance):
     """Add to `radiance` (h, w) float32 what a camera at T_WC = (R_WC, p_WC) sees of `scene` through `lens`."""
     view, bounds, order = _view(scene.center, scene.half, scene.R_WO, R_WC, p_WC)
@@ -231,7 +231,7 @@ def cast(scene, lens, R_WC, p_WC, radiance):
                 _cast_tile(view, bounds, order, faces, light, texels, found, count, lens, i * TILE, j * TILE, radiance, scratch)
 
 
-@njit(error_model="numpy")
+@njit
 def probe(scene, R_WC, p_WC, xy, depth, surface):
     """Depth (n,) in m and surface number (n,), 6 box + face, that rays through normalised points xy (n, 2) meet."""
     view, bounds, order = _view(scene.center, scene.half, scene.R_WO, R_WC, p_WC)

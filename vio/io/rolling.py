@@ -9,7 +9,7 @@ from vio.io.raycast import AXES, CLOSEST, ORIGIN, ROUNDING, TILE, VIEW_COLUMNS, 
 from vio.kernels import njit
 
 
-@njit(error_model="numpy")
+@njit
 def _row_views(scene, order, base, R_WC, p_WC, views):
     """Fill views (rows, n, columns): `base`, with the origins and axes of the rays for each row's pose."""
     for row in range(R_WC.shape[0]):
@@ -21,7 +21,7 @@ def _row_views(scene, order, base, R_WC, p_WC, views):
             views[row, k, AXES : AXES + 9] = (R_OW @ R_WC[row]).ravel()
 
 
-@njit(error_model="numpy")
+@njit
 def _band(scene, R_WC, p_WC, bounds):
     """View and order from the band's middle, and `bounds` of the rays that meet each box from anywhere along the band.
 
@@ -45,7 +45,7 @@ def _band(scene, R_WC, p_WC, bounds):
     return view, order
 
 
-@njit(error_model="numpy")
+@njit
 def _cast_tile(scene, views, bounds, order, found, count, lens, top, left, radiance, scratch):
     """One tile; edges are smoothed as of one moment, because a row is."""
     xy = lens.xy
@@ -67,7 +67,7 @@ def _cast_tile(scene, views, bounds, order, found, count, lens, top, left, radia
             radiance[top + i - 1, left + j - 1] += value
 
 
-@njit(error_model="numpy")
+@njit
 def cast_rolling(scene, lens, R_WC, p_WC, radiance):
     """Add to `radiance` (h, w) float32 what a camera sees whose rows -1 .. h are at (R_WC, p_WC), shapes (h + 2, 3, 3) and (h + 2, 3)."""
     n = scene.center.shape[0]

@@ -14,7 +14,7 @@ TEXTURE, TEXELS_PER_M, TONE, TURNED, SHIFT_U, SHIFT_V = range(6)
 LIGHT_START, LIGHT_COLUMNS, LIGHT_ROWS, LIGHT_PER_M_U, LIGHT_PER_M_V, HALF_U, HALF_V = range(6, 13)
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def _bilinear(texels, start, bits, u, v):
     """Wrapped bilinear sample, times 2^16, of a level of 2^bits x 2^bits texels; u, v in 1/256 texels of that level.
 
@@ -29,7 +29,7 @@ def _bilinear(texels, start, bits, u, v):
     return upper * (256 - fv) + lower * fv
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def _level_of(width):
     """Level, and its fraction in 1/256, whose texels are `width` fine ones wide: log2, straight between powers of two.
 
@@ -39,7 +39,7 @@ def _level_of(width):
     return min((bits >> 52) - 1023, _LEVELS - 2), (bits >> 44) & 255
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def _albedo(texels, texture, u, v, step_u, step_v, samples, width):
     """Mean texel of `samples` points, step_u and step_v texels apart, around (u, v), each `width` texels wide."""
     level, blend = _level_of(width)
@@ -60,7 +60,7 @@ def _albedo(texels, texture, u, v, step_u, step_v, samples, width):
     return total / (samples * 2.0**24)
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def _irradiance(light, start, columns, rows, x, y):
     """Baked light at column x, row y of a face's grid."""
     x, y = min(max(x, 0.0), columns - 1.001), min(max(y, 0.0), rows - 1.001)
@@ -72,7 +72,7 @@ def _irradiance(light, start, columns, rows, x, y):
     return upper * (1.0 - fy) + lower * fy
 
 
-@njit(inline="always", error_model="numpy")
+@njit(inline="always")
 def shade(faces, row, light, texels, u, v, du, dv, dn, width):
     """Radiance at (u, v) m from the middle of the face in row `row` of the table.
 
