@@ -32,7 +32,7 @@ def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> tuple[n
     """The window's system as a dense matrix and gradient in state order (n x (p, theta, v, b_g, b_a))."""
     where, scratch = layout(n), scratch_of(w)
     blocks, gradient, visual = np.empty((where.slots, 3, 3)), np.empty(15 * n), (np.empty((6 * n, 6 * n)), np.empty(6 * n))
-    solver.build(w, RIG, f, prior, m, n, CAUCHY, 0.0, where.position, where.slot, scratch, *visual, blocks, gradient, new_counts())
+    solver.build(w, RIG, f, prior, m, n, CAUCHY, 0.0, where, scratch, *visual, blocks, gradient, new_counts())
     H = np.zeros((15 * n, 15 * n))
     for r, c in np.argwhere(where.slot >= 0):
         block = blocks[where.slot[r, c]]

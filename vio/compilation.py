@@ -15,6 +15,7 @@ from vio.backend import solver
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import initial_state
 from vio.backend.preintegration import integrate_span
+from vio.backend.rest import Rest
 from vio.calibration import Calibration, ImuNoise
 from vio.camera import Camera
 from vio.config import Config
@@ -28,7 +29,7 @@ _FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and stil
 
 def warm_up(calibration: Calibration, config: Config) -> None:
     """Compile (or load from the cache) all that an odometry of this rig and configuration calls."""
-    if not solver.build.is_cached:
+    if not solver.imu_normals.is_cached:
         second = _second_process()
         front_end = FrontEnd(calibration, config)
         for frame in _pictures(calibration, config, 4):
@@ -93,7 +94,7 @@ def _back_end_alone() -> None:
         pre = back_end.preintegration()
         integrate_span(pre, *samples, t_ns - _gap_ns(config), t_ns, back_end.gyro_var, back_end.accel_var, counts)
         state, _ = back_end.refine_frame(pre, seen, counts)
-        back_end.add_keyframe(seen, pre, state, counts)
+        back_end.add_keyframe(seen, pre, state, counts, rest=Rest(1.0, np.zeros(3), _FORCE) if k == 2 else None)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,10 @@ def apply_t(A, v):
 @njit
 def skew(v):
     """Return the (3, 3) matrix [v]x with [v]x u = v x u."""
-    return np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
+    out = np.zeros((3, 3))
+    out[0, 1], out[0, 2], out[1, 2] = -v[2], v[1], -v[0]
+    out[1, 0], out[2, 0], out[2, 1] = v[2], -v[1], v[0]
+    return out
 
 
 @njit
@@ -101,8 +104,11 @@ def quat_from_matrix(R):
         q[1 + j] = R[j, i] + R[i, j]
         q[1 + k] = R[k, i] + R[i, k]
         q[0] = R[k, j] - R[j, k]
-    q /= math.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
-    return q if q[0] >= 0.0 else -q
+    n = math.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
+    is_positive = q[0] / n >= 0.0
+    for k in range(4):
+        q[k] = q[k] / n if is_positive else -(q[k] / n)
+    return q
 
 
 @njit
@@ -110,13 +116,11 @@ def matrix_from_quat(q):
     """Rotation matrix (3, 3) of a quaternion wxyz (4,), normalised on the way."""
     n = math.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
     w, x, y, z = q[0] / n, q[1] / n, q[2] / n, q[3] / n
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    out = np.empty((3, 3))
+    out[0, 0], out[0, 1], out[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+    out[1, 0], out[1, 1], out[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
+    out[2, 0], out[2, 1], out[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+    return out
 
 
 @njit
@@ -128,7 +132,10 @@ def so3_log(R):
         scale = 2.0 / q[0] * (1.0 - s * s / (3.0 * q[0] * q[0]))
     else:
         scale = 2.0 * math.atan2(s, q[0]) / s
-    return scale * q[1:].copy()
+    phi = np.empty(3)
+    for k in range(3):
+        phi[k] = scale * q[1 + k]
+    return phi
 
 
 @njit

@@ -9,7 +9,7 @@ import numpy as np
 from vio.backend import landmarks
 from vio.backend.online_calibration import OnlineCalibration, bordered
 from vio.backend.rest import rest_normal
-from vio.backend.solver import Factors, Prior, imu_normal, prior_offset
+from vio.backend.solver import Factors, Prior, imu_normals, prior_offset
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.events import Event
@@ -35,8 +35,12 @@ def eliminate_leading(H, g, k):
             g[i] -= factor * g[p]
             for j in range(p + 1, d):
                 H[i, j] -= factor * H[p, j]
-    rest = H[k:, k:].copy()
-    return 0.5 * (rest + rest.T), g[k:].copy()
+    H_rest, g_rest = np.empty((d - k, d - k)), np.empty(d - k)
+    for i in range(d - k):
+        g_rest[i] = g[k + i]
+        for j in range(d - k):
+            H_rest[i, j] = 0.5 * (H[k + i, k + j] + H[k + j, k + i])
+    return H_rest, g_rest
 
 
 def marginalise(
@@ -54,7 +58,8 @@ def marginalise(
     H, g = np.zeros((size, size)), np.zeros(size)
     poses, border = np.concatenate([_pose_rows(i) for i in range(n)]), np.arange(size - k, size)
     _scatter(H, g, np.concatenate([poses, border]), *_reprojections(w, rig, n, cauchy, scratch, counts, online))
-    _scatter(H, g, np.arange(30), *imu_normal(w, f, 0))
+    inertial = imu_normals(w, f, 1)
+    _scatter(H, g, np.arange(30), inertial[0][0], inertial[1][0])
     if w.rest[0, 0] > 0.0:
         _scatter(H, g, np.arange(15), *rest_normal(w, 0))
     in_prior = np.concatenate([np.arange(15), *(_pose_rows(i) for i in range(1, m)), border])

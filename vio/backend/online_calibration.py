@@ -59,8 +59,13 @@ class Estimate(NamedTuple):
 def advance(R, p, v, bg, rate, dt, n, R_out, p_out):
     """Poses of n keyframes dt (n,) s later: constant velocity, measured rates (n, 3) less biases."""
     for i in range(n):
-        p_out[i] = p[i] + dt[i] * v[i]
-        R_out[i] = matmul(R[i], so3_exp(dt[i] * (rate[i] - bg[i])))
+        turn = np.empty(3)
+        for k in range(3):
+            p_out[i, k], turn[k] = p[i, k] + dt[i] * v[i, k], dt[i] * (rate[i, k] - bg[i, k])
+        turned = matmul(R[i], so3_exp(turn))
+        for k in range(3):
+            for j in range(3):
+                R_out[i, k, j] = turned[k, j]
 
 
 @njit
@@ -70,15 +75,19 @@ def directions(R, v, bg, rate, n, with_time, with_mount, slowest, X):
     Noise of its rate and velocity would pass for motion otherwise, and make the offset seem better known with every picture at rest.
     """
     X[:] = 0.0
+    at = 1 if with_time else 0
     for i in range(n):
-        w = rate[i] - bg[i]
-        if with_time and (np.dot(w, w) > slowest * slowest or np.dot(v[i], v[i]) > slowest * slowest):
-            X[6 * i : 6 * i + 3, 0], X[6 * i + 3 : 6 * i + 6, 0] = v[i], w
-        if with_mount:
-            at = 1 if with_time else 0
-            X[6 * i : 6 * i + 3, at : at + 3] = R[i]
-            for k in range(3):
+        turning = moving = 0.0
+        for k in range(3):
+            turning += (rate[i, k] - bg[i, k]) * (rate[i, k] - bg[i, k])
+            moving += v[i, k] * v[i, k]
+        for k in range(3):
+            if with_time and (turning > slowest * slowest or moving > slowest * slowest):
+                X[6 * i + k, 0], X[6 * i + 3 + k, 0] = v[i, k], rate[i, k] - bg[i, k]
+            if with_mount:
                 X[6 * i + 3 + k, at + 3 + k] = 1.0
+                for j in range(3):
+                    X[6 * i + k, at + j] = R[i, k, j]
 
 
 def forget(H: np.ndarray, b: np.ndarray, row: int, variance: float) -> None:

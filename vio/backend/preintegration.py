@@ -43,29 +43,35 @@ def preintegrated(b_g: np.ndarray, b_a: np.ndarray) -> Preintegrated:
 @njit
 def integrate(pre, w, a, dt, gyro_var, accel_var, counts):
     """Add one step of dt seconds with constant measured w (3,) rad/s and a (3,) m/s^2; variances are densities squared."""
-    wc, ac = w - pre.bias[:3], a - pre.bias[3:]
-    step, to_middle = so3_exp(wc * dt), so3_exp(wc * (0.5 * dt))
-    half = matmul(pre.dR, to_middle)
+    ac, turn, half_turn = np.empty(3), np.empty(3), np.empty(3)
+    for i in range(3):
+        ac[i] = a[i] - pre.bias[3 + i]
+        turn[i], half_turn[i] = (w[i] - pre.bias[i]) * dt, (w[i] - pre.bias[i]) * (0.5 * dt)
+    step, to_middle = so3_exp(turn), so3_exp(half_turn)
+    half, turned = matmul(pre.dR, to_middle), matmul(pre.dR, step)
     acc = apply(half, ac)
-    _propagate(pre, wc, ac, dt, step, to_middle, half, gyro_var / dt, accel_var / dt)
+    _propagate(pre, turn, half_turn, ac, dt, step, to_middle, half, gyro_var / dt, accel_var / dt)
     for i in range(3):
         pre.dp[i] += dt * pre.dv[i] + 0.5 * dt * dt * acc[i]
         pre.dv[i] += dt * acc[i]
-    pre.dR[:] = matmul(pre.dR, step)
+        for j in range(3):
+            pre.dR[i, j] = turned[i, j]
     pre.dt[0] += dt
     counts[Event.IMU_SAMPLE] += 1
 
 
 @njit
-def _propagate(pre, wc, ac, dt, step, to_middle, half, gyro_var, accel_var):
+def _propagate(pre, turn, half_turn, ac, dt, step, to_middle, half, gyro_var, accel_var):
     """Covariance and bias Jacobian of one step: P <- F P F^T + G Q G^T (eq. 63), D <- F D - G.
 
     A turn e (right perturbation) of the attitude at the step's start moves its middle by to_middle^T e.
     """
-    jr = right_jacobian(wc * dt)
+    jr = right_jacobian(turn)
     lever = matmul(pre.dR, skew(apply(to_middle, ac)))
-    gyro_lever = matmul(matmul(half, skew(ac)), right_jacobian(wc * (0.5 * dt)))
-    F, G = np.eye(9), np.zeros((9, 6))  # G with respect to (w, a)
+    gyro_lever = matmul(matmul(half, skew(ac)), right_jacobian(half_turn))
+    F, G = np.zeros((9, 9)), np.zeros((9, 6))  # G with respect to (w, a)
+    for i in range(9):
+        F[i, i] = 1.0
     for i in range(3):
         F[i, 6 + i] = dt
         for j in range(3):
@@ -95,6 +101,7 @@ def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, c
     n = t_ns.shape[0]
     at = begin_ns
     i = 0
+    w0, a0, w1, a1 = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     while at < end_ns and n > 0:
         while i + 1 < n and t_ns[i + 1] <= at:
             i += 1
@@ -103,47 +110,59 @@ def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, c
             until = min(until, t_ns[i])
         elif i + 1 < n:
             until = min(until, t_ns[i + 1])
-        w0, a0 = _sample(t_ns, w_B, a_B, i, at)
-        w1, a1 = _sample(t_ns, w_B, a_B, i, until)
+        _sample(t_ns, w_B, a_B, i, at, w0, a0)
+        _sample(t_ns, w_B, a_B, i, until, w1, a1)
+        for k in range(3):
+            w0[k], a0[k] = 0.5 * (w0[k] + w1[k]), 0.5 * (a0[k] + a1[k])
         dt = (until - at) * 1e-9
         gap = until - at if i + 1 >= n or t_ns[i] > at else t_ns[i + 1] - t_ns[i]
         missing = dt if gap > GAP_NS else 0.0
-        integrate(pre, 0.5 * (w0 + w1), 0.5 * (a0 + a1), dt, gyro_var + GAP_GYRO**2 * missing, accel_var + GAP_ACCEL**2 * missing, counts)
+        integrate(pre, w0, a0, dt, gyro_var + GAP_GYRO**2 * missing, accel_var + GAP_ACCEL**2 * missing, counts)
         at = until
 
 
 @njit
-def _sample(t_ns, w_B, a_B, i, at):
-    if at <= t_ns[i] or i + 1 >= t_ns.shape[0]:
-        return w_B[i].copy(), a_B[i].copy()
-    s = (at - t_ns[i]) / (t_ns[i + 1] - t_ns[i])
-    return (1.0 - s) * w_B[i] + s * w_B[i + 1], (1.0 - s) * a_B[i] + s * a_B[i + 1]
+def _sample(t_ns, w_B, a_B, i, at, w, a):
+    held = at <= t_ns[i] or i + 1 >= t_ns.shape[0]
+    s = 0.0 if held else (at - t_ns[i]) / (t_ns[i + 1] - t_ns[i])
+    for k in range(3):
+        if held:
+            w[k], a[k] = w_B[i, k], a_B[i, k]
+        else:
+            w[k], a[k] = (1.0 - s) * w_B[i, k] + s * w_B[i + 1, k], (1.0 - s) * a_B[i, k] + s * a_B[i + 1, k]
 
 
 @njit
 def corrected(pre, b_g, b_a):
     """(dp, dR, dv) corrected to first order for biases other than the linearisation ones; eq. 44."""
-    db = np.empty(6)
-    db[:3], db[3:] = b_g - pre.bias[:3], b_a - pre.bias[3:]
+    db, turn, dp, dv = np.empty(6), np.empty(3), np.empty(3), np.empty(3)
+    for k in range(3):
+        db[k], db[3 + k] = b_g[k] - pre.bias[k], b_a[k] - pre.bias[3 + k]
     d = apply(pre.d_bias, db)
-    return pre.dp + d[:3], matmul(pre.dR, so3_exp(d[3:6])), pre.dv + d[6:]
+    for k in range(3):
+        dp[k], turn[k], dv[k] = pre.dp[k] + d[k], d[3 + k], pre.dv[k] + d[6 + k]
+    return dp, matmul(pre.dR, so3_exp(turn)), dv
 
 
 @njit
 def predict(pre, R, p, v, b_g, b_a, g):
     """State (R, p, v) of B in W after the preintegrated motion from a state at its start; eq. 37 inverted."""
     dp, dR, dv = corrected(pre, b_g, b_a)
-    dt = pre.dt[0]
-    return matmul(R, dR), p + v * dt + 0.5 * g * dt * dt + apply(R, dp), v + g * dt + apply(R, dv)
+    dt, moved, sped = pre.dt[0], apply(R, dp), apply(R, dv)
+    for k in range(3):
+        moved[k], sped[k] = p[k] + v[k] * dt + 0.5 * g[k] * dt * dt + moved[k], v[k] + g[k] * dt + sped[k]
+    return matmul(R, dR), moved, sped
 
 
 @njit
 def transition(pre, R):
     """Jacobian (15, 15) of the predicted state with respect to the start state, tangent order of `vio.types`."""
-    F = np.eye(15)
+    F = np.zeros((15, 15))
     dt = pre.dt[0]
     by_turn, by_turn_v = matmul(R, skew(pre.dp)), matmul(R, skew(pre.dv))
     by_bias, by_bias_v = matmul(R, pre.d_bias[0:3]), matmul(R, pre.d_bias[6:9])
+    for i in range(15):
+        F[i, i] = 1.0
     for i in range(3):
         F[i, 6 + i] = dt
         for j in range(3):

@@ -1,9 +1,11 @@
 """Per-frame refinement: the newest frame's state from the inertial prediction and the landmarks that it sees, window held still."""
 
 import numpy as np
+from scipy.linalg.lapack import dgetrf as getrf
+from scipy.linalg.lapack import dgetri as getri
 
 from vio.backend.landmarks import cauchy_weight
-from vio.backend.preintegration import transition
+from vio.backend.preintegration import Preintegrated, transition
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.events import Event
 from vio.kernels import njit
@@ -61,18 +63,23 @@ def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy,
     """Refine (R, p, v) of the newest frame in place by Gauss-Newton: inertial factor from the last keyframe (held still) and the
     left reprojections xy (n, 2) of points (m, 3) in W named by rows (n,). Returns how many points took part."""
     used = 0
-    x = np.empty(9)
+    x, J, turn = np.empty(9), np.empty((9, 9)), np.empty(3)
     for _ in range(iterations):
         r = imu_residual(pre, R0, p0, v0, bg, ba, R, p, v)
-        _, J = imu_jacobian(pre, R0, p0, v0, bg, ba, R, p, v)
-        J = J[:, :9]
+        _, by_state = imu_jacobian(pre, R0, p0, v0, bg, ba, R, p, v)
+        for i in range(9):
+            for j in range(9):
+                J[i, j] = by_state[i, j]
         H, g = matmul_t(J, matmul(information, J)), apply_t(J, apply(information, r))
         used = _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, cauchy, H, g, counts)
         if not _solve9(H, g, x):
             break
-        p -= x[:3]
-        R[:] = orthonormalised(matmul(R, so3_exp(-x[3:6])))
-        v -= x[6:]
+        for i in range(3):
+            p[i], turn[i], v[i] = p[i] - x[i], -x[3 + i], v[i] - x[6 + i]
+        turned = orthonormalised(matmul(R, so3_exp(turn)))
+        for i in range(3):
+            for j in range(3):
+                R[i, j] = turned[i, j]
         if x[0] ** 2 + x[1] ** 2 + x[2] ** 2 < 1e-12 and x[3] ** 2 + x[4] ** 2 + x[5] ** 2 < 1e-12:
             break
     return used
@@ -106,31 +113,61 @@ def _solve9(H, g, x):
     return True
 
 
-@njit
-def inverse9(covariance):
+def inverse9(covariance: np.ndarray) -> np.ndarray:
     """Information (9, 9) of a preintegration's covariance, with a floor that keeps it finite for very short spans."""
-    return np.linalg.inv(covariance + 1e-12 * np.eye(9))
+    lu, pivots, _ = getrf(covariance + 1e-12 * np.eye(9))
+    return getri(lu, pivots)[0]
 
 
-@njit
-def frame_information(pre, R0, given_pose):
+def frame_information(pre: Preintegrated, R0: np.ndarray, given_pose: np.ndarray) -> np.ndarray:
     """Information (9, 9) of the inertial prediction from a keyframe whose velocity and biases have the covariance given_pose (9, 9).
 
     The keyframe's pose is held still because the landmarks, held still as well, move with it. R0 (3, 3): its attitude R_WB.
     """
-    F = transition(pre, R0)[:9, 6:]
-    F[:3], F[6:] = matmul_t(R0, F[:3]), matmul_t(R0, F[6:])  # the residual is measured in the keyframe's B
-    return inverse9(matmul(matmul(F, given_pose), F.T) + pre.covariance)
+    return inverse9(_frame_covariance(pre, R0, given_pose))
+
+
+@njit
+def _carried(F, covariance):
+    """F covariance F^T, for small matrices."""
+    FP, out = matmul(F, covariance), np.zeros((F.shape[0], F.shape[0]))
+    for i in range(F.shape[0]):
+        for k in range(F.shape[1]):
+            for j in range(F.shape[0]):
+                out[i, j] += FP[i, k] * F[j, k]
+    return out
+
+
+@njit
+def _frame_covariance(pre, R0, given_pose):
+    """The inverse of `frame_information`."""
+    whole, F = transition(pre, R0), np.empty((9, 9))
+    for j in range(9):
+        for i in range(3):
+            F[3 + i, j] = whole[3 + i, 6 + j]
+            F[i, j], F[6 + i, j] = 0.0, 0.0
+            for k in range(3):  # the residual is measured in the keyframe's B
+                F[i, j] += R0[k, i] * whole[k, 6 + j]
+                F[6 + i, j] += R0[k, i] * whole[6 + k, 6 + j]
+    out = _carried(F, given_pose)
+    for i in range(9):
+        for j in range(9):
+            out[i, j] += pre.covariance[i, j]
+    return out
 
 
 @njit
 def propagated(pre, R0, covariance, gyro_walk_var, accel_walk_var):
     """Covariance (15, 15) of a frame: the keyframe's, carried along by the inertial motion (vision since then left out)."""
-    F = transition(pre, R0)
-    out = matmul(matmul(F, covariance), F.T)
-    lift = np.eye(9)
-    lift[:3, :3] = lift[6:, 6:] = R0
-    out[:9, :9] += matmul(matmul(lift, pre.covariance), lift.T)
+    lift = np.zeros((9, 9))
+    for i in range(3):
+        lift[3 + i, 3 + i] = 1.0
+        for j in range(3):
+            lift[i, j], lift[6 + i, 6 + j] = R0[i, j], R0[i, j]
+    out, own = _carried(transition(pre, R0), covariance), _carried(lift, pre.covariance)
+    for i in range(9):
+        for j in range(9):
+            out[i, j] += own[i, j]
     for i in range(9, 15):
         out[i, i] += pre.dt[0] * (gyro_walk_var if i < 12 else accel_walk_var)
     return out

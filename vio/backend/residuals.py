@@ -12,30 +12,46 @@ GRAVITY = 9.81  # m/s^2, the naming law's world
 @njit
 def gravity():
     """Gravity (3,) in W, m/s^2."""
-    return np.array([0.0, 0.0, -GRAVITY])
+    g = np.zeros(3)
+    g[2] = -GRAVITY
+    return g
+
+
+@njit
+def _unexplained(pre, Ri, pi, vi, pj, vj):
+    """What gravity and the first state's velocity leave of the motion: change of position (3,) and of velocity (3,), both in its body."""
+    dt, g = pre.dt[0], gravity()
+    moved, sped = np.empty(3), np.empty(3)
+    for k in range(3):
+        moved[k], sped[k] = pj[k] - pi[k] - vi[k] * dt - 0.5 * g[k] * dt * dt, vj[k] - vi[k] - g[k] * dt
+    return apply_t(Ri, moved), apply_t(Ri, sped)
 
 
 @njit
 def imu_residual(pre, Ri, pi, vi, bgi, bai, Rj, pj, vj):
     """Inertial residual (9,) in the order (p, theta, v); Forster 2017 eq. 45."""
     dp, dR, dv = corrected(pre, bgi, bai)
-    dt, g, r = pre.dt[0], gravity(), np.empty(9)
-    r[0:3] = apply_t(Ri, pj - pi - vi * dt - 0.5 * g * dt * dt) - dp
-    r[3:6] = so3_log(matmul_t(dR, matmul_t(Ri, Rj)))
-    r[6:9] = apply_t(Ri, vj - vi - g * dt) - dv
+    moved, sped = _unexplained(pre, Ri, pi, vi, pj, vj)
+    turned, r = so3_log(matmul_t(dR, matmul_t(Ri, Rj))), np.empty(9)
+    for k in range(3):
+        r[k], r[3 + k], r[6 + k] = moved[k] - dp[k], turned[k], sped[k] - dv[k]
     return r
 
 
 @njit
 def imu_jacobian(pre, Ri, pi, vi, bgi, bai, Rj, pj, vj):
     """Jacobians (9, 15), (9, 15) of `imu_residual` with respect to the tangents of states i and j; appendix C of Forster 2017."""
-    dt, g = pre.dt[0], gravity()
-    r_theta = imu_residual(pre, Ri, pi, vi, bgi, bai, Rj, pj, vj)[3:6]
+    dt, r_theta = pre.dt[0], imu_residual(pre, Ri, pi, vi, bgi, bai, Rj, pj, vj)[3:6]
     jr_inv = right_jacobian_inverse(r_theta)
-    moved, sped = skew(apply_t(Ri, pj - pi - vi * dt - 0.5 * g * dt * dt)), skew(apply_t(Ri, vj - vi - g * dt))
+    lever, speed = _unexplained(pre, Ri, pi, vi, pj, vj)
+    moved, sped = skew(lever), skew(speed)
     turned = matmul(jr_inv, matmul_t(Rj, Ri))
-    d_theta = pre.d_bias[3:6, 0:3]
-    by_bias = matmul(jr_inv, matmul_t(so3_exp(r_theta), matmul(right_jacobian(apply(d_theta, bgi - pre.bias[:3])), d_theta)))
+    d_theta, change = np.empty((3, 3)), np.empty(3)
+    for i in range(3):
+        change[i] = bgi[i] - pre.bias[i]
+        for j in range(3):
+            d_theta[i, j] = pre.d_bias[3 + i, j]
+    by_bias = matmul(jr_inv, matmul_t(so3_exp(r_theta), matmul(right_jacobian(apply(d_theta, change)), d_theta)))
     Ji, Jj = np.zeros((9, 15)), np.zeros((9, 15))
     for i in range(3):
         for j in range(3):

@@ -33,37 +33,30 @@ def rest_row(rest: Rest, velocity_sigma: float, gyro_var: float, accel_var: floa
 def rest_residual(w, i):
     """Residual (9,) of keyframe i at rest: (v, b_g - w, b_a - R^T g - a), in m/s, rad/s and m/s^2."""
     r = np.empty(9)
-    force = apply_t(w.R[i], -gravity())
+    weight = apply_t(w.R[i], gravity())
     for k in range(3):
-        r[k], r[3 + k], r[6 + k] = w.v[i, k], w.bg[i, k] - w.rest[i, 3 + k], w.ba[i, k] + force[k] - w.rest[i, 6 + k]
+        r[k], r[3 + k], r[6 + k] = w.v[i, k], w.bg[i, k] - w.rest[i, 3 + k], w.ba[i, k] - weight[k] - w.rest[i, 6 + k]
     return r
 
 
 @njit
 def rest_jacobian(w, i):
     """Jacobian (9, 15) of `rest_residual` by the tangent of state i, at its linearisation point: a turn about gravity changes nothing."""
-    J, turn = np.zeros((9, 15)), skew(apply_t(w.R_lin[i], -gravity()))
+    J, turn = np.zeros((9, 15)), skew(apply_t(w.R_lin[i], gravity()))
     for k in range(3):
         J[k, 6 + k] = J[3 + k, 9 + k] = J[6 + k, 12 + k] = 1.0
         for j in range(3):
-            J[6 + k, 3 + j] = turn[k, j]
+            J[6 + k, 3 + j] = -turn[k, j]
     return J
-
-
-@njit
-def _weighted(w, i, a):
-    """Rows of a (9, n) times the information of keyframe i's rest."""
-    out = a.copy()
-    for k in range(9):
-        out[k] = w.rest[i, k // 3] * a[k]
-    return out
 
 
 @njit
 def rest_normal(w, i):
     """Normal equations H (15, 15), g (15,) of keyframe i's rest."""
-    J = rest_jacobian(w, i)
-    weighted = _weighted(w, i, J)
+    J, weighted = rest_jacobian(w, i), np.empty((9, 15))
+    for k in range(9):
+        for j in range(15):
+            weighted[k, j] = w.rest[i, k // 3] * J[k, j]
     return matmul_t(J, weighted), apply_t(weighted, rest_residual(w, i))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vio.backend import landmarks
 from vio.backend.landmarks import new_scratch
-from vio.backend.linear_system import add_dense, factorise, layout, mantissa_bits, substitute
+from vio.backend.linear_system import Layout, add_dense, factorise, layout, mantissa_bits, substitute
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.backend.rest import rest_cost, rest_normal
@@ -63,11 +63,11 @@ def prior_offset(w, m):
     """Tangent (15 + 6 (m - 1),) from the linearisation points to the current estimates of the prior's m keyframes."""
     d = np.empty(15 + 6 * (m - 1))
     for i in range(m):
-        at = 0 if i == 0 else 15 + 6 * (i - 1)
-        d[at : at + 3] = w.p[i] - w.p_lin[i]
-        d[at + 3 : at + 6] = so3_log(matmul_t(w.R_lin[i], w.R[i]))
-        if i == 0:
-            d[6:9], d[9:12], d[12:15] = w.v[0] - w.v_lin[0], w.bg[0] - w.bg_lin[0], w.ba[0] - w.ba_lin[0]
+        at, turn = 0 if i == 0 else 15 + 6 * (i - 1), so3_log(matmul_t(w.R_lin[i], w.R[i]))
+        for k in range(3):
+            d[at + k], d[at + 3 + k] = w.p[i, k] - w.p_lin[i, k], turn[k]
+    for k in range(3):
+        d[6 + k], d[9 + k], d[12 + k] = w.v[0, k] - w.v_lin[0, k], w.bg[0, k] - w.bg_lin[0, k], w.ba[0, k] - w.ba_lin[0, k]
     return d
 
 
@@ -75,7 +75,10 @@ def prior_offset(w, m):
 def imu_normal(w, f, i):
     """Normal equations H (30, 30), g (30,) of inertial factor i with its bias walk; the two states' tangents in order."""
     pre, J = factor(f, i), np.empty((9, 30))
-    J[:, :15], J[:, 15:] = imu_jacobian(pre, w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i], w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1])
+    Ji, Jj = imu_jacobian(pre, w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i], w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1])
+    for a in range(9):
+        for b in range(15):
+            J[a, b], J[a, 15 + b] = Ji[a, b], Jj[a, b]
     r = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
     H, g = matmul_t(J, matmul(f.information[i], J)), apply_t(J, apply(f.information[i], r))
     for c in range(3):
@@ -93,25 +96,40 @@ def imu_normal(w, f, i):
 
 
 @njit
+def imu_normals(w, f, n):
+    """`imu_normal` of the first n factors: H (n, 30, 30), g (n, 30)."""
+    H, g = np.empty((n, 30, 30)), np.empty((n, 30))
+    for i in range(n):
+        H_i, g_i = imu_normal(w, f, i)
+        for a in range(30):
+            g[i, a] = g_i[a]
+            for b in range(30):
+                H[i, a, b] = H_i[a, b]
+    return H, g
+
+
+@njit
 def imu_cost(w, f, i):
     """Half the whitened squared residual of inertial factor i and its bias walk."""
-    r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
-    total = 0.5 * np.dot(r, apply(f.information[i], r))
+    r, dot = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1]), 0.0
+    weighted = apply(f.information[i], r)
+    for k in range(9):
+        dot += r[k] * weighted[k]
+    total = 0.5 * dot
     for c in range(3):
-        total += 0.5 * f.walk[i, 0] * (w.bg[i + 1, c] - w.bg[i, c]) ** 2 + 0.5 * f.walk[i, 1] * (w.ba[i + 1, c] - w.ba[i, c]) ** 2
+        g, a = w.bg[i + 1, c] - w.bg[i, c], w.ba[i + 1, c] - w.ba[i, c]
+        total += 0.5 * f.walk[i, 0] * (g * g) + 0.5 * f.walk[i, 1] * (a * a)
     return total
 
 
 @njit
-def total_cost(w, R, p, rig, f, prior, m, n, cauchy, scratch):
-    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, rests, robust reprojections.
-
-    R (N, 3, 3), p (N, 3): poses at the instants of the pictures, those of the states unless the cameras' clock is in doubt.
-    Renews `scratch.now`.
-    """
-    relate(R, p, rig, n, scratch.now)
-    d = prior_offset(w, m)
-    total = 0.5 * np.dot(d, apply(prior.H, d)) + np.dot(prior.b, d) + landmarks.cost(w, rig, scratch.now, n, cauchy)
+def states_cost(w, f, prior, d, n, visual):
+    """Prior at the tangent d from its linearisation point, n - 1 inertial factors and rests, on top of the cost `visual`."""
+    Hd, square, linear = apply(prior.H, d), 0.0, 0.0
+    for k in range(d.shape[0]):
+        square += d[k] * Hd[k]
+        linear += prior.b[k] * d[k]
+    total = 0.5 * square + linear + visual
     for i in range(n - 1):
         total += imu_cost(w, f, i)
     for i in range(n):
@@ -120,50 +138,56 @@ def total_cost(w, R, p, rig, f, prior, m, n, cauchy, scratch):
     return total
 
 
-@njit
-def build(w, rig, f, prior, m, n, cauchy, lam, position, slot, scratch, H, g, blocks, gradient, counts):
+def total_cost(
+    w: Window, R: np.ndarray, p: np.ndarray, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, scratch: landmarks.Scratch
+) -> float:
+    """The objective at the current estimates: prior of m keyframes, n - 1 inertial factors, rests, robust reprojections.
+
+    R (N, 3, 3), p (N, 3): poses at the instants of the pictures, those of the states unless the cameras' clock is in doubt.
+    Renews `scratch.now`.
+    """
+    relate(R, p, rig, n, scratch.now)
+    return states_cost(w, f, prior, prior_offset(w, m), n, landmarks.cost(w, rig, scratch.now, n, cauchy))
+
+
+def build(
+    w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, lam: float, at: Layout, scratch: landmarks.Scratch,
+    H: np.ndarray, g: np.ndarray, blocks: np.ndarray, gradient: np.ndarray, counts: np.ndarray,
+) -> None:
     """Linearise every factor into the compressed system (blocks, gradient); m keyframes are in the prior. `scratch.now` is to be current.
 
     H (6 n, 6 n), g (6 n,) become the share of the reprojections alone, of H the blocks on and below the diagonal.
     """
-    blocks[:] = 0.0
-    gradient[:] = 0.0
-    H[:] = 0.0
-    g[:] = 0.0
+    for a in (blocks, gradient, H, g):
+        a[:] = 0.0
     relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
     landmarks.linearise(w, rig, n, cauchy, lam, -1, H, g, scratch, counts)
-    poses = np.empty(2 * n, np.int64)
-    for i in range(n):
-        poses[2 * i], poses[2 * i + 1] = position[i, 0], position[i, 1]
-    add_dense(blocks, gradient, slot, poses, H, g)
-    targets = np.empty(10, np.int64)
-    for i in range(n - 1):
-        H2, g2 = imu_normal(w, f, i)
-        targets[:5], targets[5:] = position[i], position[i + 1]
-        add_dense(blocks, gradient, slot, targets, H2, g2)
-        counts[Event.IMU_FACTOR] += 1
-    for i in range(n):
-        if w.rest[i, 0] > 0.0:
-            H1, g1 = rest_normal(w, i)
-            add_dense(blocks, gradient, slot, position[i], H1, g1)
-    targets = np.empty(5 + 2 * (m - 1), np.int64)
-    targets[:5] = position[0]
-    for i in range(1, m):
-        targets[3 + 2 * i], targets[4 + 2 * i] = position[i, 0], position[i, 1]
-    add_dense(blocks, gradient, slot, targets, prior.H, prior.b + apply(prior.H, prior_offset(w, m)))
+    add_dense(blocks, gradient, at.slot, at.position[:, :2].ravel(), H, g)
+    for i, (H_i, g_i) in enumerate(zip(*imu_normals(w, f, n - 1), strict=True)):
+        add_dense(blocks, gradient, at.slot, at.position[i : i + 2].ravel(), H_i, g_i)
+    counts[Event.IMU_FACTOR] += n - 1
+    for i in np.flatnonzero(w.rest[:n, 0] > 0.0):
+        add_dense(blocks, gradient, at.slot, at.position[i], *rest_normal(w, i))
+    known = np.concatenate([at.position[0], at.position[1:m, :2].ravel()])
+    add_dense(blocks, gradient, at.slot, known, prior.H, prior.b + apply(prior.H, prior_offset(w, m)))
 
 
 @njit
 def apply_step(w, n, position, x, dx):
     """Move the states by the solution x (15 n,) of H x = -g and keep the pose steps in dx (6 n,)."""
+    turn = np.empty(3)
     for i in range(n):
-        a = 3 * position[i]
-        w.p[i] += x[a[0] : a[0] + 3]
-        w.R[i] = orthonormalised(matmul(w.R[i], so3_exp(x[a[1] : a[1] + 3])))
-        w.v[i] += x[a[2] : a[2] + 3]
-        w.bg[i] += x[a[3] : a[3] + 3]
-        w.ba[i] += x[a[4] : a[4] + 3]
-        dx[6 * i : 6 * i + 3], dx[6 * i + 3 : 6 * i + 6] = x[a[0] : a[0] + 3], x[a[1] : a[1] + 3]
+        for k in range(3):
+            turn[k] = x[3 * position[i, 1] + k]
+            dx[6 * i + k], dx[6 * i + 3 + k] = x[3 * position[i, 0] + k], turn[k]
+            w.p[i, k] += x[3 * position[i, 0] + k]
+            w.v[i, k] += x[3 * position[i, 2] + k]
+            w.bg[i, k] += x[3 * position[i, 3] + k]
+            w.ba[i, k] += x[3 * position[i, 4] + k]
+        turned = orthonormalised(matmul(w.R[i], so3_exp(turn)))
+        for k in range(3):
+            for j in range(3):
+                w.R[i, k, j] = turned[k, j]
 
 
 @njit
@@ -177,7 +201,8 @@ def raise_diagonal(blocks, slot, lam):
 class Solver:
     """Gauss-Newton over one window. The loops over states and factors are compiled; this class drives a handful of calls a step.
 
-    One long compiled function would do the same in microseconds less, at a quarter of a minute more for the first compilation.
+    Longer compiled functions would do the same in microseconds less; each would carry its own copy of what others need too, through a first
+    compilation longer by a quarter of a minute.
     """
 
     def __init__(self, keyframes: int, rows: int, arithmetic: str = "float64") -> None:
@@ -199,7 +224,7 @@ class Solver:
         at = layout(n)
         blocks, gradient = np.empty((at.slots, 3, 3)), np.empty(15 * n)
         H, g = self._visual[0][: 36 * n * n].reshape(6 * n, 6 * n), self._visual[1][: 6 * n]
-        build(w, rig, f, prior, m, n, cauchy, lam, at.position, at.slot, self.scratch, H, g, blocks, gradient, counts)
+        build(w, rig, f, prior, m, n, cauchy, lam, at, self.scratch, H, g, blocks, gradient, counts)
         raise_diagonal(blocks, at.slot, lam)
         return (blocks, gradient) if factorise(blocks, at.slot, at.rows, at.row_begin, self._mantissa, counts) else None
 

@@ -66,8 +66,12 @@ def new_window(keyframes: int, landmarks: int) -> Window:
 def relinearise(w, n):
     """Move the linearisation points of keyframes outside the prior to their current estimates."""
     for i in range(n):
-        if not w.frozen[i]:
-            w.R_lin[i], w.p_lin[i], w.v_lin[i], w.bg_lin[i], w.ba_lin[i] = w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i]
+        if w.frozen[i]:
+            continue
+        for k in range(3):
+            w.p_lin[i, k], w.v_lin[i, k], w.bg_lin[i, k], w.ba_lin[i, k] = w.p[i, k], w.v[i, k], w.bg[i, k], w.ba[i, k]
+            for j in range(3):
+                w.R_lin[i, k, j] = w.R[i, k, j]
 
 
 @njit
@@ -90,12 +94,13 @@ def associate(w, slot, ids, xy_left, xy_right, has_right):
                 continue
             row = free
             w.ids[row], w.host[row], w.ready[row] = ids[k], slot, False
-            w.seen[row] = False
+            for i in range(w.seen.shape[1]):
+                w.seen[row, i, 0], w.seen[row, i, 1] = False, False
         w.seen[row, slot, 0] = True
-        w.xy[row, slot, 0] = xy_left[k]
+        w.xy[row, slot, 0, 0], w.xy[row, slot, 0, 1] = xy_left[k, 0], xy_left[k, 1]
         if has_right[k]:
             w.seen[row, slot, 1] = True
-            w.xy[row, slot, 1] = xy_right[k]
+            w.xy[row, slot, 1, 0], w.xy[row, slot, 1, 1] = xy_right[k, 0], xy_right[k, 1]
     return refused
 
 
@@ -103,12 +108,18 @@ def associate(w, slot, ids, xy_left, xy_right, has_right):
 def drop_oldest(w, n):
     """Shift the window by one keyframe; landmarks hosted in the oldest are freed."""
     for i in range(n - 1):
-        w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i] = w.R[i + 1], w.p[i + 1], w.v[i + 1], w.bg[i + 1], w.ba[i + 1]
-        w.R_lin[i], w.p_lin[i], w.v_lin[i] = w.R_lin[i + 1], w.p_lin[i + 1], w.v_lin[i + 1]
-        w.bg_lin[i], w.ba_lin[i], w.frozen[i] = w.bg_lin[i + 1], w.ba_lin[i + 1], w.frozen[i + 1]
-        w.rest[i] = w.rest[i + 1]
+        for k in range(3):
+            w.p[i, k], w.v[i, k], w.bg[i, k], w.ba[i, k] = w.p[i + 1, k], w.v[i + 1, k], w.bg[i + 1, k], w.ba[i + 1, k]
+            w.p_lin[i, k], w.v_lin[i, k] = w.p_lin[i + 1, k], w.v_lin[i + 1, k]
+            w.bg_lin[i, k], w.ba_lin[i, k] = w.bg_lin[i + 1, k], w.ba_lin[i + 1, k]
+            for j in range(3):
+                w.R[i, k, j], w.R_lin[i, k, j] = w.R[i + 1, k, j], w.R_lin[i + 1, k, j]
+        w.frozen[i] = w.frozen[i + 1]
+        for k in range(9):
+            w.rest[i, k] = w.rest[i + 1, k]
     w.frozen[n - 1] = False
-    w.rest[n - 1] = 0.0
+    for k in range(9):
+        w.rest[n - 1, k] = 0.0
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0:
             continue
@@ -119,21 +130,27 @@ def drop_oldest(w, n):
         for i in range(n - 1):
             for c in range(2):
                 w.seen[m, i, c] = w.seen[m, i + 1, c]
-                w.xy[m, i, c] = w.xy[m, i + 1, c]
-        w.seen[m, n - 1] = False
+                w.xy[m, i, c, 0], w.xy[m, i, c, 1] = w.xy[m, i + 1, c, 0], w.xy[m, i + 1, c, 1]
+        w.seen[m, n - 1, 0], w.seen[m, n - 1, 1] = False, False
 
 
 @njit
 def world_points(w, rig, ids_out, points_out, observations_out):
     """Positions in W (m, 3) of the triangulated landmarks, their ids and how many keyframes saw each; returns how many."""
-    k = 0
+    k, ray = 0, np.empty(3)
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0 or not w.ready[m] or w.point[m, 2] < 1e-6:
             continue
         h = w.host[m]
-        ray = np.array([w.point[m, 0], w.point[m, 1], 1.0]) / w.point[m, 2]
-        ids_out[k] = w.ids[m]
-        points_out[k] = w.R[h] @ (rig.R_BC @ ray + rig.t_BC) + w.p[h]
-        observations_out[k] = w.seen[m, :, 0].sum()
+        ray[0], ray[1], ray[2] = w.point[m, 0] / w.point[m, 2], w.point[m, 1] / w.point[m, 2], 1.0 / w.point[m, 2]
+        in_body = rig.R_BC @ ray
+        for i in range(3):
+            in_body[i] += rig.t_BC[i]
+        in_world = w.R[h] @ in_body
+        ids_out[k], observations_out[k] = w.ids[m], 0
+        for i in range(3):
+            points_out[k, i] = in_world[i] + w.p[h, i]
+        for i in range(w.seen.shape[1]):
+            observations_out[k] += w.seen[m, i, 0]
         k += 1
     return k
