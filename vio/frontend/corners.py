@@ -127,7 +127,8 @@ def _box_row(column, half, out):
     """out[col] = sum of column[col - half : col + half + 1], for the columns where that exists."""
     width = column.shape[0] - 2 * half
     inner = out[half : half + width]
-    inner[:] = column[:width]
+    for x in range(width):
+        inner[x] = column[x]
     for offset in range(1, 2 * half + 1):
         shifted = column[offset : offset + width]
         for col in range(width):

@@ -184,6 +184,13 @@ def _moving(rays_a, rays_1, fmt, seeds):
 
 
 @njit
+def _copy(source, out):
+    """Element by element: an assignment of slices brings the text of its error along, a second of compilation."""
+    for i in range(out.shape[0]):
+        out[i] = source[i]
+
+
+@njit
 def _accept(best, inlier, fmt):
     """Trust the best hypothesis only with enough support; else keep everything."""
     if best * 256 < fmt.min_share * inlier.shape[0]:
@@ -217,7 +224,7 @@ def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
             counts[_RANSAC_TEST] += n
             if support > best:
                 best = support
-                inlier[:] = trial
+                _copy(trial, inlier)
     return _accept(best, inlier, fmt)
 
 
@@ -296,5 +303,5 @@ def reject_by_depth(rays_0, depth_0, rays_1, depth_1, R_raw, ray_fmt, fmt, inlie
         counts[_DEPTH_TEST] += n
         if support > best:
             best = support
-            inlier[:] = trial
+            _copy(trial, inlier)
     return _accept(best, inlier, fmt)

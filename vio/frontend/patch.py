@@ -98,6 +98,7 @@ def differentiate(fmt, s):
     """Template and central differences of the window from s.wide, masked."""
     side, length = fmt.window + 3, s.mask.shape[0]
     here = side + 1  # the window's first sample in s.wide
-    s.template[:] = s.wide[here : here + length]
+    for i in range(length):
+        s.template[i] = s.wide[here + i]
     _difference(s.wide[here + 1 : here + 1 + length], s.wide[here - 1 : here - 1 + length], s.mask, fmt.gradient, s.gradient_x)
     _difference(s.wide[here + side : here + side + length], s.wide[here - side : here - side + length], s.mask, fmt.gradient, s.gradient_y)

@@ -48,7 +48,8 @@ def _take(image, fmt, out):
     """Pass the camera's samples through the pixel register."""
     for row in range(image.shape[0]):
         if fmt.is_plain:
-            out[row] = image[row]
+            for col in range(image.shape[1]):
+                out[row, col] = image[row, col]
         else:
             for col in range(image.shape[1]):
                 out[row, col] = np.uint8(narrow32(np.int32(image[row, col]), fmt.pixel) << fmt.pixel_up)
