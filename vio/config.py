@@ -97,8 +97,8 @@ class OnlineConfig:
 
     time_offset: bool = True
     mount: bool = False  # how the rig of cameras sits on the body
-    dead_zone: float = 0.005  # s: a smaller time offset is not applied; EuRoC's ground truth itself wanders by 4 ms against its IMU
-    significance: float = 5.0  # sigmas that the dead zone must span: of an offset known worse than that, model errors make up much
+    dead_zone: float = 0.002  # s: a smaller time offset is not applied; EuRoC's ground truth itself wanders by 4 ms against its IMU
+    significance: float = 5.0  # sigmas that the dead zone, or a quarter of the offset, must span: of an offset known worse than that, model errors make up much
     witnesses: int = 3  # keyframes in a row that must see it, one for twice as much; from then on it is followed
     time_offset_sigma: float = 0.02  # s
     time_offset_walk: float = 2e-4  # s/sqrt(s)
@@ -108,6 +108,8 @@ class OnlineConfig:
     max_time_offset: float = 0.1  # s
     max_shift: float = 0.2  # m
     max_turn: float = 0.2  # rad
+    beat: bool = True  # stamps that scatter about an even beat are put back on it, where the pictures say so; see `vio.beat`
+    beat_scatter: float = 5e-4  # s of deviation from which on they scatter
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class HealthConfig:
     max_contradictions: float = 0.15  # share of the features; EuRoC's clip stays below 0.1
     max_innovation: float = 150.0  # squared innovation over its degrees of freedom; recorded IMUs beside rendered pictures reach 102
     max_velocity_sigma: float = 0.3  # m/s, of the three components together
+    flat_picture: float = 1.5  # grey levels of deviation between pixels far apart; below it a right picture shows nothing, noise of the sensor stays below
     min_stereo: float = 0.1  # share of a keyframe's features found in the right picture; below it depth comes from motion alone
     swap_after: float = 0.2  # s for which the leading camera is blind while the other sees, until that one leads
     restart_after: float = 10.0  # s without vision after which the window is opened anew
@@ -281,6 +284,7 @@ _LIMITS = (
     ("rest.velocity_sigma", 1e-4, 10.0),
     ("rest.memory", 0.1, 1e4),
     ("online.dead_zone", 0.0, 1.0),
+    ("online.beat_scatter", 0.0, 1.0),
     ("online.witnesses", 1, 1000),
     ("online.time_offset_sigma", 1e-5, 1.0),
     ("online.time_offset_walk", 0.0, 1.0),

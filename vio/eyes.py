@@ -51,6 +51,12 @@ class Eyes:
         """Let the other camera lead."""
         self.is_swapped, self.blind_since = not self.is_swapped, None
 
+    def other_sees(self, frame: StereoFrame) -> bool:
+        """Whether the picture of an ordered frame that does not lead is there and not of one grey; in mono always."""
+        if self.calibration.right is None:
+            return True
+        return frame.right is not None and float(frame.right[::_POOL, ::_POOL].std()) >= self._config.health.flat_picture
+
     def _shows_something(self, picture: np.ndarray) -> bool:
         rows, columns = (side // _POOL for side in picture.shape)
         blocks = picture[: rows * _POOL, : columns * _POOL].reshape(rows, _POOL, columns, _POOL)

@@ -5,15 +5,16 @@
 | `imu_bad_sample` | a sample that is no number or beyond the sensor's range: dropped | `max_gyro`, `max_accel` |
 | `imu_out_of_order` | a sample not later than the one before: dropped | |
 | `imu_spike` | a sample that jumps: dropped, up to three in a row | `max_gyro_jump`, `max_accel_jump` |
-| `imu_saturated` | three equal samples at the largest value so far: trusted less | `saturated_gyro`, `saturated_accel` |
+| `imu_saturated` | three equal samples at the largest value so far, or five below it: trusted less | `saturated_gyro`, `saturated_accel` |
 | `imu_gap` | samples further apart than this between two frames | `imu_gap` |
 | `frame_gap` | frames further apart than so many usual intervals | `frame_gap` |
 | `frame_out_of_order`, `frame_duplicate` | a stamp that is not later than the last frame's: the frame is left out | |
+| `uneven_stamps` | the intervals of the last six frames are uneven | `online.beat_scatter` |
 | `frame_repeated` | the very picture of the frame before although the rig moved: it is not looked at | `still_motion` |
 | `picture_blind` | nothing in the picture to hold on to: features wait for the next one | |
 | `exposure_jump` | brightness changed between two frames: taken out before tracking | |
 | `contradictions` | of the features, five frames long, this share contradicts the motion of the others: something else moves | `max_contradictions` |
-| `no_stereo` | at the last keyframe fewer features than this share were found in the right picture | `min_stereo` |
+| `no_stereo` | the right picture is missing or shows nothing, or at the last keyframe fewer features than this share were found in it | `flat_picture`, `min_stereo` |
 | `right_leads` | the left camera went blind and the right one took its place | `swap_after` |
 | `few_tracks` | fewer landmarks than this took part | `min_tracks` |
 | `innovation` | the frame contradicts the inertial prediction beyond its covariance | `max_innovation` |
@@ -39,6 +40,7 @@ from vio.types import FrontEndOutput, Health, HealthState, NavState, TrackStatus
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B (n, 3), a_B (n, 3)
 _SPIKES_IN_A_ROW = 3
+_EQUAL_AT_TOP, _EQUAL_BELOW = 3, 5  # samples in a row that make the end of the range
 _RECENT = 5  # frames over which contradictions are averaged
 _USUAL = 15  # frames whose median interval is the usual one
 
@@ -52,7 +54,7 @@ class ImuScreen:
         self._jump = np.repeat([limits.max_gyro_jump, limits.max_accel_jump], 3)
         self._floor = np.repeat([limits.saturated_gyro, limits.saturated_accel], 3)
         self.newest_ns = self.last_ns = np.iinfo(np.int64).min  # the newest sample, and the newest believed one
-        self.last = np.zeros((0, 6))  # up to two believed samples (w_B, a_B)
+        self.last = np.zeros((0, 6))  # up to four believed samples (w_B, a_B)
         self.top = np.zeros(6)  # largest magnitudes so far
         self.spikes = 0  # samples in a row taken for spikes
         self.saturated_ns = np.iinfo(np.int64).min  # the newest sample at the end of the range
@@ -71,7 +73,7 @@ class ImuScreen:
         t, y = t[calm], y[calm]
         self.last_ns = int(t[-1]) if len(t) else self.last_ns
         saturated = self._saturated(t, y)
-        self.last = np.concatenate([self.last, y])[-2:]
+        self.last = np.concatenate([self.last, y])[1 - _EQUAL_BELOW :]
         found = {"imu_bad_sample": not sane.all(), "imu_out_of_order": not ordered.all(), "imu_spike": not calm.all(), "imu_saturated": saturated}
         return (t, y[:, :3], y[:, 3:]), [reason for reason, holds in found.items() if holds]
 
@@ -91,18 +93,19 @@ class ImuScreen:
         return calm
 
     def _saturated(self, t: np.ndarray, y: np.ndarray) -> bool:
-        """Whether an axis gave the same value three times in a row, and none larger before: the end of its range."""
+        """Whether an axis gave the same value three times in a row and none larger before, or five times: the end of its range."""
         rows = np.concatenate([self.last, y])
         tops = np.maximum.accumulate(np.concatenate([self.top[None], np.abs(rows)]))[1:]
         self.top = tops[-1] if len(tops) else self.top
-        if len(rows) < 3:
-            return False
-        equal = (rows[2:] == rows[1:-1]) & (rows[1:-1] == rows[:-2])
-        hit = (equal & (np.abs(rows[2:]) >= np.maximum(tops[2:], self._floor))).any(axis=1)
+        hit = np.zeros(len(rows), bool)
+        for run, floor in ((_EQUAL_AT_TOP, np.maximum(tops, self._floor)), (_EQUAL_BELOW, np.tile(self._floor, (len(rows), 1)))):
+            ends = rows[run - 1 :]
+            equal = np.all([rows[k : len(rows) + k - run + 1] == ends for k in range(run - 1)], axis=0) if len(ends) else ends.astype(bool)
+            hit[run - 1 :] |= (equal & (np.abs(ends) >= floor[run - 1 :])).any(axis=1)
+        hit = hit[len(rows) - len(y) :]
         if hit.any():
-            self.saturated_ns = int(t[len(t) - len(hit) + np.flatnonzero(hit)[-1]])
+            self.saturated_ns = int(t[np.flatnonzero(hit)[-1]])
         return bool(hit.any())
-
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
@@ -141,12 +144,12 @@ class HealthMonitor:
         if len(imu_t_ns) == 0 or (np.diff(edges) > round(self._limits.imu_gap * 1e9)).any():
             self.note("imu_gap")
 
-    def look(self, seen: FrontEndOutput, is_stereo: bool) -> None:
-        """Look at what became of the features of a frame of a stereo or mono rig."""
+    def look(self, seen: FrontEndOutput, is_stereo: bool, other_sees: bool = True) -> None:
+        """Look at what became of the features of a frame of a stereo or mono rig; other_sees: whether the right picture shows anything."""
         tracks = seen.tracks
         if seen.is_keyframe and is_stereo and len(seen.observations.ids) >= self._limits.min_tracks:
             self._is_flat = bool(seen.observations.has_right.mean() < self._limits.min_stereo)
-        if self._is_flat:
+        if self._is_flat or not other_sees:
             self.note("no_stereo")
         if len(seen.observations.ids) == 0:
             return

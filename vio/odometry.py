@@ -16,6 +16,7 @@ from vio.backend.online_calibration import Estimate, Instant
 from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span, preintegrated
 from vio.backend.snapshot import Snapshot
 from vio.backend.standstill import Standstill
+from vio.beat import Beat, lateness
 from vio.calibration import Calibration
 from vio.config import Config, dumps
 from vio.events import new_counts
@@ -72,6 +73,7 @@ class Odometry:
         self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed
         self._last: NavState | None = None
         self._standstill = Standstill(self.config, self.calibration.left.fx)
+        self._beat = Beat(self.config.online)
         self._picture = 0  # checksum of the last left picture
         self._initialised_by = ""
 
@@ -98,13 +100,15 @@ class Odometry:
         self._front_end.check(frame)
         if self._last_t_ns is not None and t_ns <= self._last_t_ns:
             return self._left_out(t_ns, counts)
-        at_ns = self._on_imu_clock(t_ns)
+        stamp = t_ns + self._beat.enter(t_ns)
+        at_ns = self._on_imu_clock(stamp)
         R_C1C0, span = self._advance(frame, at_ns)
         clock.lap("imu")
         seen, solved_t_ns = self._looked(frame, at_ns, R_C1C0, span, counts, clock)
         state, work = None, None
         if self._pre is not None:
             state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
+            self._ask_when(state)
             if self._eyes.must_swap(frame, "picture_blind" in seen.notes):
                 state, seen = self._swapped(state, frame, counts)
             elif self._monitor.must_restart(state, len(seen.observations.ids)):
@@ -116,12 +120,12 @@ class Odometry:
             state = self._hold(seen, counts)
             clock.lap("back_end")
         elif self._initialised_by and (seen.is_keyframe or self._pre is None):
-            work = self._entry(seen.observations, state, t_ns, at_ns)
+            work = self._entry(seen.observations, state, t_ns, self._instant(stamp, at_ns))
             if self._pre is None:  # the first of a window: only its solution is a state
                 state, work, solved_t_ns = work(counts), None, t_ns
                 self._settle()
                 clock.lap("back_end")
-        self._monitor.look(seen, self.calibration.right is not None)
+        self._monitor.look(seen, self.calibration.right is not None, self._eyes.other_sees(frame))
         self._last_t_ns, self._at_ns, self._last = t_ns, at_ns, state
         output = FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps, solved_t_ns)
         if work is not None:
@@ -162,7 +166,8 @@ class Odometry:
 
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
-        return [("eyes", self._eyes), ("screen", self._screen), ("monitor", self._monitor), ("standstill", self._standstill), ("solving", self._solving)]
+        parts = {"eyes": self._eyes, "screen": self._screen, "monitor": self._monitor, "standstill": self._standstill, "beat": self._beat, "solving": self._solving}
+        return list(parts.items())
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -193,23 +198,32 @@ class Odometry:
 
     def needs_imu_until(self, t_ns: int) -> int:
         """Instant (ns, the IMU's clock) up to which samples are wanted before a frame stamped t_ns."""
-        return t_ns + self._settled.offset_ns
+        return t_ns + self._beat.shift_ns(t_ns) + self._settled.offset_ns
 
-    def _on_imu_clock(self, t_ns: int) -> int:
-        """When the picture stamped t_ns was taken, as far as is known, and after the last one."""
-        at_ns = self.needs_imu_until(t_ns)
+    def _on_imu_clock(self, stamp: int) -> int:
+        """When the picture of a stamp put on the beat was taken, as far as is known, and after the last one."""
+        at_ns = stamp + self._settled.offset_ns
         return at_ns if self._at_ns is None or at_ns > self._at_ns else self._at_ns + _SHORTEST_NS
 
     def _placed(self, seen: FrontEndOutput, at_ns: int) -> FrontEndOutput:
         """What the front end saw, at its instant on the IMU's clock."""
         return seen if at_ns == seen.observations.t_ns else replace(seen, observations=replace(seen.observations, t_ns=at_ns))
 
-    def _instant(self, t_ns: int, at_ns: int) -> Instant | None:
+    def _instant(self, stamp: int, at_ns: int) -> Instant | None:
         """Where on the IMU's clock a frame was put, and the rate there; None where clocks and extrinsics are taken as calibrated."""
-        if self._back_end.online is None:
-            return None
+        return None if self._back_end.online is None else Instant((at_ns - stamp) * 1e-9, self._rate(at_ns))
+
+    def _rate(self, at_ns: int) -> np.ndarray:
+        """The measured rate (3,) rad/s at an instant."""
         t, w, _ = self._imu
-        return Instant((at_ns - t_ns) * 1e-9, np.array([np.interp(0.0, (t - at_ns).astype(np.float64), w[:, k]) for k in range(3)]))
+        return np.array([np.interp(0.0, (t - at_ns).astype(np.float64), w[:, k]) for k in range(3)])
+
+    def _ask_when(self, state: NavState) -> None:
+        """Let the beat hear when the picture of a refined state was taken, if it saw enough to tell."""
+        if self._beat.scatters():
+            self._monitor.note("uneven_stamps")
+        if self._back_end.tracked >= self.config.health.min_tracks:
+            self._beat.hear(lateness(self._back_end.predict(self._pre), state, self._rate(state.t_ns) - state.b_g))
 
     def _rests(self, seen: FrontEndOutput) -> bool:
         """Whether the rig still rests where the newest keyframe does."""
@@ -255,13 +269,12 @@ class Odometry:
         clock.lap("solve_wait")
         return solved_t_ns
 
-    def _entry(self, observations: Observations, state: NavState | None, t_ns: int, at_ns: int) -> Callable[[np.ndarray], NavState]:
+    def _entry(self, observations: Observations, state: NavState | None, t_ns: int, instant: Instant | None) -> Callable[[np.ndarray], NavState]:
         """The work of entering a keyframe into the window."""
         self._standstill.drop_anchor()
         self._key_t_ns = t_ns
-        arguments = (self._instant(t_ns, at_ns), self._standstill.current)
-        pre, back_end = self._pre, self._back_end
-        return lambda counts: back_end.add_keyframe(observations, pre, state, counts, *arguments)
+        pre, back_end, rest = self._pre, self._back_end, self._standstill.current
+        return lambda counts: back_end.add_keyframe(observations, pre, state, counts, instant, rest)
 
     def _settle(self) -> None:
         """Let the window's new solution be known, and begin a new inertial factor at its biases."""

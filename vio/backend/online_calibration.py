@@ -12,8 +12,8 @@ with the landmarks eliminated as without: a border of one, six or seven rows aro
 for H does not know them. The transform between the two cameras is held: stereo matching relies on it to a tenth of a degree.
 
 The calibrated clock is believed until the pictures contradict it: an offset is estimated all along, but applied only from where it has been
-larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone being some sigmas wide. Before that,
-all states are what they are without the estimate.
+larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone or a quarter of the offset being some sigmas
+wide. Before that, all states are what they are without the estimate.
 """
 
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from vio.config import OnlineConfig
 from vio.kernels import njit
 from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp, so3_log
 
+_SHARE = 0.25  # of a large offset that must be some sigmas, for each keyframe that it is not followed costs much
 MOUNT = 6  # rows of the rig's displacement: shift, turn
 
 
@@ -160,7 +161,8 @@ class OnlineCalibration:
         if not self._config.time_offset:
             return
         self._suspected = float(self.offset[0]) + (0.0 if self.follows else step)
-        limit, certain = self._config.dead_zone, self._config.significance * float(np.sqrt(covariance[0, 0])) <= self._config.dead_zone
+        limit, sigma = self._config.dead_zone, float(np.sqrt(covariance[0, 0]))
+        certain = self._config.significance * sigma <= max(limit, _SHARE * abs(self._suspected))
         self._witnesses = self._witnesses + 1 if certain and abs(self._suspected) > limit else 0
         convinced = self._witnesses >= self._config.witnesses or self._witnesses > 0 and abs(self._suspected) > 2.0 * limit
         self.turned, self.follows = convinced and not self.follows, convinced or self.follows

@@ -1,0 +1,106 @@
+"""The beat of the cameras: stamps that scatter about an even beat are put back on it, where the pictures say so.
+
+A camera that runs freely takes its pictures at equal intervals; what scatters is the stamp, by interrupts, drivers and buses. A line
+through the last stamps, over their numbers, is where they belong: t_n = a + b n, with an end known to 2 / sqrt(n) of the scatter. That
+alone might be wrong, for there are cameras whose pictures do come unevenly. So the pictures are asked: the inertial prediction for a
+frame and the pose that it then shows differ by (v, w) s where it was taken s later than assumed, and for a stamp r after its place on the
+line s = -r. Stamps are moved while s and -r of the last frames go together.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from vio.config import OnlineConfig
+from vio.lie import so3_log
+from vio.types import NavState
+
+_MEMORY, _LEAST = 200, 20  # stamps in the line at most, and frames from which on the pictures are asked
+_SHORT = 6  # stamps whose intervals tell at once that they scatter
+_WITNESSES = 40  # frames whose lateness is compared with their place
+_USUAL_DEPTH = 8.0  # m, to weigh a shift against a turn by what they do to the picture; turns tell more, for they are known whatever the depth
+_SLOWEST = 0.1  # rad/s of the picture below which a frame says nothing about time
+_BEGIN, _END = 0.5, 0.3  # correlation from which on the pictures are believed, and below which they are no more
+_OFF_BEAT = 0.4  # of an interval: a stamp further from the line begins another one
+
+
+def lateness(predicted: tuple[np.ndarray, np.ndarray, np.ndarray], state: NavState, rate: np.ndarray) -> float | None:
+    """Seconds after the instant of a prediction (R, p, v) at which a picture that gave `state` was taken; None for a rig too slow to tell.
+
+    rate: (3,) rad/s, measured less bias.
+    """
+    R, p, _ = predicted
+    v = state.v_WB / _USUAL_DEPTH
+    speed_sq = float(v @ v + rate @ rate)
+    if speed_sq < _SLOWEST**2:
+        return None
+    turn = so3_log(np.ascontiguousarray(R.T @ state.T_WB[:3, :3]))
+    return float((state.T_WB[:3, 3] - p) @ v / _USUAL_DEPTH + turn @ rate) / speed_sq
+
+
+class Beat:
+    """The line through the last stamps. `enter` each, `hear` what its picture says, ask `shift_ns` for the next."""
+
+    def __init__(self, config: OnlineConfig) -> None:
+        """No stamp yet."""
+        self._config = config
+        self._t_ns, self._numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._places, self._later = np.zeros(0), np.zeros(0)  # s: of the last frames, -r and s of the module's docstring, s against the stamp
+        self._moved_ns = 0  # of the frame entered last
+        self.follows = False  # stamps are moved
+
+    def shift_ns(self, t_ns: int) -> int:
+        """What is to be added to the stamp of the next frame, ns; a question that changes nothing."""
+        if not self.follows:
+            return 0
+        return -round(1e9 * self._off(*self._with(t_ns)))
+
+    def enter(self, t_ns: int) -> int:
+        """Take the next frame's stamp in; returns what is to be added to it."""
+        self._moved_ns = self.shift_ns(t_ns)
+        self._t_ns, self._numbers = self._with(t_ns)
+        if len(self._t_ns) == 1:
+            self._places, self._later, self.follows = np.zeros(0), np.zeros(0), False
+        return self._moved_ns
+
+    def hear(self, late: float | None) -> None:
+        """The frame entered last was taken so many seconds after where it was placed (see `lateness`)."""
+        if late is None or not np.isfinite(late) or len(self._t_ns) < _LEAST or not self._config.beat:
+            return
+        self._places = np.append(self._places, -self._off(self._t_ns, self._numbers))[-_WITNESSES:]
+        self._later = np.append(self._later, 1e-9 * self._moved_ns + late)[-_WITNESSES:]
+        scatters = float(np.std(self._places)) > self._config.beat_scatter
+        agreement = self._places @ self._later / max(np.linalg.norm(self._places) * np.linalg.norm(self._later), 1e-12)
+        enough = len(self._places) >= _LEAST
+        self.follows = enough and scatters and bool(agreement > (_END if self.follows else _BEGIN))
+
+    def scatters(self) -> bool:
+        """Whether the intervals between the last stamps are uneven by more than a scatter of `online.beat_scatter` would make them, by half as much again."""
+        steps = np.diff(self._t_ns[-_SHORT:]) / np.maximum(np.diff(self._numbers[-_SHORT:]), 1)
+        return len(steps) == _SHORT - 1 and float(np.std(steps)) > 1.5 * np.sqrt(2.0) * 1e9 * self._config.beat_scatter
+
+    def _with(self, t_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Stamps and their numbers with one more; alone where it is off the beat."""
+        t, n = self._t_ns[1 - _MEMORY :], self._numbers[1 - _MEMORY :]
+        alone = np.array([t_ns], np.int64), np.zeros(1, np.int64)
+        if len(t) == 0:
+            return alone
+        steps = np.diff(t) / np.diff(n)
+        interval = float(np.median(steps)) if len(steps) else float(t_ns - t[-1])
+        number = n[-1] + max(round((t_ns - int(t[-1]) + 1e9 * self._off(t, n)) / interval), 1)
+        both = np.append(t, t_ns), np.append(n, number)
+        return both if abs(self._off(*both)) * 1e9 < _OFF_BEAT * interval else alone
+
+    def _off(self, t_ns: np.ndarray, numbers: np.ndarray) -> float:
+        """Seconds by which the last stamp is after its place on the line through all of them."""
+        if len(t_ns) < 3:
+            return 0.0
+        t, n = (t_ns - t_ns[-1]) * 1e-9, (numbers - numbers[-1]).astype(np.float64)
+        mean_t, arm = t.mean(), n - n.mean()
+        slope = float(arm @ t) / float(arm @ arm)
+        return -float(mean_t + slope * (0.0 - n.mean()))
+
+    def prototypes(self) -> dict[str, Any]:
+        """What `vio.saved` is to keep."""
+        stamps, seconds = dict.fromkeys(("_t_ns", "_numbers"), np.zeros(0, np.int64)), dict.fromkeys(("_places", "_later"), np.zeros(0))
+        return {**stamps, **seconds, "_moved_ns": 0, "follows": False}
