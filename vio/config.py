@@ -98,7 +98,7 @@ class OnlineConfig:
     time_offset: bool = True
     mount: bool = False  # how the rig of cameras sits on the body
     dead_zone: float = 0.002  # s: a smaller time offset is not applied; EuRoC's ground truth itself wanders by 4 ms against its IMU
-    significance: float = 5.0  # sigmas that the dead zone, or a quarter of the offset, must span: of an offset known worse than that, model errors make up much
+    significance: float = 5.0  # sigmas that the dead zone, or half the offset, must span: of an offset known worse than that, model errors make up much
     witnesses: int = 3  # keyframes in a row that must see it, one for twice as much; from then on it is followed
     time_offset_sigma: float = 0.02  # s
     time_offset_walk: float = 2e-4  # s/sqrt(s)

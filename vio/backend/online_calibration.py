@@ -12,7 +12,7 @@ with the landmarks eliminated as without: a border of one, six or seven rows aro
 for H does not know them. The transform between the two cameras is held: stereo matching relies on it to a tenth of a degree.
 
 The calibrated clock is believed until the pictures contradict it: an offset is estimated all along, but applied only from where it has been
-larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone or a quarter of the offset being some sigmas
+larger than `online.dead_zone` at some keyframes in a row, or twice that at one, the dead zone or half the offset being some sigmas
 wide. Before that, all states are what they are without the estimate.
 """
 
@@ -26,7 +26,7 @@ from vio.config import OnlineConfig
 from vio.kernels import njit
 from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp, so3_log
 
-_SHARE = 0.25  # of a large offset that must be some sigmas, for each keyframe that it is not followed costs much
+_SHARE = 0.5  # of a large offset that must be some sigmas, for each keyframe that it is not followed costs much
 MOUNT = 6  # rows of the rig's displacement: shift, turn
 
 
