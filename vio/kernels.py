@@ -181,3 +181,11 @@ def njit(function: Callable | None = None, **options: Any) -> Callable:
     kernel = Kernel(function, targetoptions={"nopython": True, "nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}, pipeline_class=_WholePipeline)
     kernel.enable_caching()
     return kernel
+
+
+def leaf(function: Callable | None = None, **options: Any) -> Callable:
+    """Decorate a kernel that makes no array: it counts no references to those that it is given, which costs as much as a short loop.
+
+    Options as of `njit`; forceinline=True spares a call that passes a format, which is some hundred words on the stack.
+    """
+    return njit(function, _nrt=False, **options)

@@ -50,11 +50,11 @@ def straighten(image, anchors, inside, uv, reach, limit, fmt, fits, counts):
     s = new_scratch(fmt)
     for i in range(uv.shape[0]):
         u, v = np.int64(uv[i, 0]), np.int64(uv[i, 1])
-        is_flat, sum_x, sum_y, hxx, hxy, hyy, shift = _template(anchors[i], np.int64(inside[i, 0]), np.int64(inside[i, 1]), fmt, s, counts)
+        is_flat, system = _template(anchors[i], np.int64(inside[i, 0]), np.int64(inside[i, 1]), fmt, s, counts)
         fits[i] = False
         if is_flat:
             continue
-        status, x, y = _descend(image, u, v, fmt.border_raw, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts)
+        status, x, y = _descend(image, u, v, fmt.border_raw, system, fmt, s, counts)
         if status != _TRACKED or abs(x - u) > reach or abs(y - v) > reach or _is_outside(x, y, fmt.border_raw, image, fmt):
             continue
         fits[i] = _mean_absolute(image, x, y, fmt, s) <= limit

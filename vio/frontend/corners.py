@@ -16,14 +16,16 @@ import numpy as np
 from vio.config import Config
 from vio.events import Event
 from vio.fixed import Register, fit32, narrow32
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.precision import Logs, require
+from vio.frontend.lanes import add, subtract
 from vio.frontend.spread import choose, propose, take
 from vio.frontend.workers import Workers
 
 _CORNER_PIXEL, _FEATURE_DETECTED = int(Event.CORNER_PIXEL), int(Event.FEATURE_DETECTED)
 _QUALITY_SHIFT = 16
 _SOBEL_SHIFT = 3  # the Sobel operator's gain is 8
+_STEEPEST = 4 * 255  # of black beside white
 
 
 class CornerFormat(NamedTuple):
@@ -48,7 +50,7 @@ class CornerFormat(NamedTuple):
 class _Lines(NamedTuple):
     """Line buffers of one band of rows, int32."""
 
-    gradients: np.ndarray  # (window, 2, width): a ring of rows
+    gradients: np.ndarray  # (window + 1, 2, width): a ring of rows
     columns: np.ndarray  # (3, width): products summed down the window
     sums: np.ndarray  # (3, width): and along it
 
@@ -60,6 +62,7 @@ class CornerWorkspace(NamedTuple):
     taken: np.ndarray  # (height, width) uint8: closer than min_distance to a feature
     cells: np.ndarray  # (grid_rows, grid_cols) int32: features per cell
     keys: np.ndarray  # (blocks,) int64: candidates, best first
+    best: np.ndarray  # (width,) int32: scores of the best candidates so far of one row of blocks, by column
     visible: np.ndarray  # (blocks,) uint8, row-major: blocks that may propose one
 
 
@@ -78,7 +81,7 @@ def corner_format(config: Config, logs: Logs | None = None) -> CornerFormat:
         max_features=frontend.max_features, grid_rows=frontend.grid_rows, grid_cols=frontend.grid_cols,
         min_distance=frontend.min_distance, margin=max(frontend.border, half + 2),
         block=max(2, 7 * frontend.min_distance // 10),
-        gradient=precision.register("corner_gradient", _SOBEL_SHIFT, logs),
+        gradient=precision.register("corner_gradient", _SOBEL_SHIFT, logs, gradient.raw_max >= _STEEPEST >> _SOBEL_SHIFT - gradient.frac_bits),
         total=precision.register("corner_sum", 2 * gradient.frac_bits + area_log2, logs),
         score=precision.register("corner_score", score.frac_bits, logs), position_frac=precision.position.frac_bits,
     )
@@ -89,12 +92,12 @@ def allocate_workspace(height: int, width: int, fmt: CornerFormat) -> CornerWork
     blocks = -(-height // fmt.block) * -(-width // fmt.block)
     return CornerWorkspace(
         np.zeros((height, width), np.int32), np.zeros((height, width), np.uint8),
-        np.zeros((fmt.grid_rows, fmt.grid_cols), np.int32), np.zeros(blocks, np.int64),
+        np.zeros((fmt.grid_rows, fmt.grid_cols), np.int32), np.zeros(blocks, np.int64), np.zeros(width, np.int32),
         np.ones(blocks, np.uint8),
     )
 
 
-@njit
+@leaf
 def _sobel_row(above, middle, below, fmt, out_x, out_y):
     """Sobel gradients of one row; the first and last column stay untouched (zero)."""
     width = middle.shape[0] - 2
@@ -103,36 +106,43 @@ def _sobel_row(above, middle, below, fmt, out_x, out_y):
     b0, b1, b2 = below[:width], below[1 : width + 1], below[2 : width + 2]
     inner_x, inner_y = out_x[1 : width + 1], out_y[1 : width + 1]
     for col in range(width):
-        down = np.int32(np.int32(b2[col]) - np.int32(a0[col]))
-        up = np.int32(np.int32(a2[col]) - np.int32(b0[col]))
-        across = np.int32(2 * np.int32(np.int32(m2[col]) - np.int32(m0[col])))
-        along = np.int32(2 * np.int32(np.int32(b1[col]) - np.int32(a1[col])))
-        inner_x[col] = narrow32(np.int32(np.int32(down + up) + across), fmt.gradient)
-        inner_y[col] = narrow32(np.int32(np.int32(down - up) + along), fmt.gradient)
+        down, up = subtract(b2[col], a0[col]), subtract(a2[col], b0[col])
+        across, along = subtract(m2[col], m0[col]), subtract(b1[col], a1[col])
+        inner_x[col] = narrow32(add(add(down, up), add(across, across)), fmt.gradient)
+        inner_y[col] = narrow32(add(subtract(down, up), add(along, along)), fmt.gradient)
 
 
-@njit
-def _accumulate(gx, gy, sign, xx, xy, yy):
-    """Add (int32 sign 1) one row's products to the column sums, or remove them (sign -1)."""
+@leaf
+def _add(gx, gy, xx, xy, yy):
+    """Add one row's products to the column sums."""
     for col in range(gx.shape[0]):
         x, y = gx[col], gy[col]
-        sx, sy = np.int32(sign * x), np.int32(sign * y)
-        xx[col] = np.int32(xx[col] + np.int32(sx * x))
-        xy[col] = np.int32(xy[col] + np.int32(sx * y))
-        yy[col] = np.int32(yy[col] + np.int32(sy * y))
+        xx[col] = np.int32(xx[col] + np.int32(x * x))
+        xy[col] = np.int32(xy[col] + np.int32(x * y))
+        yy[col] = np.int32(yy[col] + np.int32(y * y))
 
 
-@njit
+@leaf
+def _replace(old_x, old_y, gx, gy, xx, xy, yy):
+    """Add one row's products to the column sums and remove those of another."""
+    for col in range(gx.shape[0]):
+        a, b, x, y = old_x[col], old_y[col], gx[col], gy[col]
+        xx[col] = np.int32(xx[col] + np.int32(np.int32(x * x) - np.int32(a * a)))
+        xy[col] = np.int32(xy[col] + np.int32(np.int32(x * y) - np.int32(a * b)))
+        yy[col] = np.int32(yy[col] + np.int32(np.int32(y * y) - np.int32(b * b)))
+
+
+@leaf
 def _box_row(column, half, out):
-    """out[col] = sum of column[col - half : col + half + 1], for the columns where that exists."""
+    """out[col] = sum of column[col - half : col + half + 1], for the columns where that exists; half at least 1."""
     width = column.shape[0] - 2 * half
-    inner = out[half : half + width]
-    for x in range(width):
-        inner[x] = column[x]
-    for offset in range(1, 2 * half + 1):
-        shifted = column[offset : offset + width]
+    inner, a, b, c = out[half : half + width], column[:width], column[1 : width + 1], column[2 : width + 2]
+    for col in range(width):
+        inner[col] = np.int32(np.int32(a[col] + b[col]) + c[col])
+    for offset in range(3, 2 * half + 1, 2):
+        a, b = column[offset : offset + width], column[offset + 1 : offset + 1 + width]
         for col in range(width):
-            inner[col] = np.int32(inner[col] + shifted[col])
+            inner[col] = np.int32(inner[col] + np.int32(a[col] + b[col]))
 
 
 @njit(inline="always")
@@ -148,19 +158,28 @@ def _isqrt(value):
     return root
 
 
-@njit
+@njit(inline="always")
+def _shi_tomasi(xx, xy, yy, fmt):
+    a, b, c = narrow32(xx, fmt.total), narrow32(xy, fmt.total), narrow32(yy, fmt.total)
+    mean = np.right_shift(np.int32(a + c), np.int32(1))
+    half = np.right_shift(np.int32(a - c), np.int32(1))
+    root = _isqrt(np.int32(np.int32(half * half) + np.int32(b * b)))
+    return fit32(np.int32(mean - root), fmt.score)
+
+
+@leaf
 def _shi_tomasi_row(xx, xy, yy, fmt, score):
-    for col in range(score.shape[0]):
-        a = narrow32(xx[col], fmt.total)
-        b = narrow32(xy[col], fmt.total)
-        c = narrow32(yy[col], fmt.total)
-        mean = np.right_shift(np.int32(a + c), np.int32(1))
-        half = np.right_shift(np.int32(a - c), np.int32(1))
-        root = _isqrt(np.int32(np.int32(half * half) + np.int32(b * b)))
-        score[col] = fit32(np.int32(mean - root), fmt.score)
+    """Both halves of a row at once: the steps of a root wait for each other, those of two roots do not."""
+    half = score.shape[0] // 2
+    xx_2, xy_2, yy_2, score_2 = xx[half:], xy[half:], yy[half:], score[half:]
+    for col in range(half):
+        score[col] = _shi_tomasi(xx[col], xy[col], yy[col], fmt)
+        score_2[col] = _shi_tomasi(xx_2[col], xy_2[col], yy_2[col], fmt)
+    for col in range(2 * half, score.shape[0]):
+        score[col] = _shi_tomasi(xx[col], xy[col], yy[col], fmt)
 
 
-@njit
+@leaf
 def _harris_row(xx, xy, yy, fmt, score):
     for col in range(score.shape[0]):
         a = narrow32(xx[col], fmt.total)
@@ -172,17 +191,19 @@ def _harris_row(xx, xy, yy, fmt, score):
         score[col] = fit32(np.int32(determinant - squared), fmt.score)
 
 
-@njit
+@leaf
 def _slide(image, row, is_full, fmt, lines):
-    """Move the column sums down: the ring's slot of `row` loses its old row, if there is one, and takes the new one."""
-    slot = lines.gradients[row % lines.gradients.shape[0]]
+    """Move the column sums down to take `row`; if they are full, they lose the row a window above."""
+    rows, (xx, xy, yy) = lines.gradients.shape[0], (lines.columns[0], lines.columns[1], lines.columns[2])
+    new, old = lines.gradients[row % rows], lines.gradients[(row + 1) % rows]
+    _sobel_row(image[row - 1], image[row], image[row + 1], fmt, new[0], new[1])
     if is_full:
-        _accumulate(slot[0], slot[1], np.int32(-1), lines.columns[0], lines.columns[1], lines.columns[2])
-    _sobel_row(image[row - 1], image[row], image[row + 1], fmt, slot[0], slot[1])
-    _accumulate(slot[0], slot[1], np.int32(1), lines.columns[0], lines.columns[1], lines.columns[2])
+        _replace(old[0], old[1], new[0], new[1], xx, xy, yy)
+    else:
+        _add(new[0], new[1], xx, xy, yy)
 
 
-@njit
+@leaf
 def _score_row(fmt, lines, first, stop, score):
     """Scores of one row, columns `first` to `stop`, from the column sums."""
     for k in range(3):
@@ -199,7 +220,7 @@ def score_rows(image, fmt, first, last, score_out, counts):
     """Fill rows `first` to `last` (excluded) of score_out (height, width) int32 of the candidates' columns and of one beside them; return the largest score."""
     half, width, best = fmt.half_window, image.shape[1], 0
     left, right = fmt.margin - 1, width - fmt.margin + 1
-    lines = _Lines(np.zeros((2 * half + 1, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32))
+    lines = _Lines(np.zeros((2 * half + 2, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32))
     for row in range(first - half, last + half):
         _slide(image, row, row - first > half, fmt, lines)
         if row - half >= first:
@@ -210,7 +231,7 @@ def score_rows(image, fmt, first, last, score_out, counts):
     return best
 
 
-@njit
+@leaf
 def _largest(values):
     top = values[0]
     for i in range(values.shape[0]):
@@ -218,12 +239,19 @@ def _largest(values):
     return top
 
 
+@leaf
+def _clear(array):
+    for row in range(array.shape[0]):
+        for col in range(array.shape[1]):
+            array[row, col] = 0
+
+
 @njit
 def _spread(existing_uv_raw, best, room, fmt, ws, uv_out, counts):
     """From the scores, of which `best` is the largest, write at most `room` corners into uv_out (k, 2) and return how many."""
     least = max(max(fmt.min_score, 1), (best * fmt.quality) >> _QUALITY_SHIFT)
-    ws.taken[:] = 0
-    ws.cells[:] = 0
+    _clear(ws.taken)
+    _clear(ws.cells)
     for i in range(existing_uv_raw.shape[0]):
         take(np.int64(existing_uv_raw[i, 0]), np.int64(existing_uv_raw[i, 1]), fmt, ws)
     chosen = choose(propose(least, fmt, ws), room, fmt, ws, uv_out)

@@ -14,16 +14,17 @@ from vio.events import Event
 from vio.fixed import divide, fit, fit32, lower, narrow, narrow32, round_divide
 from vio.frontend.klt_format import KltFormat, klt_format
 from vio.frontend.patch import blend, differentiate, gather, interpolate_template, new_scratch, weights
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.types import TrackStatus
 
 _KLT_TEMPLATE, _KLT_ITERATION, _FEATURE_TRACKED = int(Event.KLT_TEMPLATE), int(Event.KLT_ITERATION), int(Event.FEATURE_TRACKED)
 _TRACKED, _OUT_OF_IMAGE, _FLAT = int(TrackStatus.TRACKED), int(TrackStatus.OUT_OF_IMAGE), int(TrackStatus.FLAT)
 _BLOCK_DECODED = int(Event.BLOCK_DECODED)
 _NOT_CONVERGED, _RESIDUAL = int(TrackStatus.NOT_CONVERGED), int(TrackStatus.RESIDUAL)
+_LANE = (1 << 32) - 1
 
 
-@njit
+@leaf(forceinline=True)
 def _gradient_sums(gradient_x, gradient_y):
     """(sum gx, sum gy, sum gx gx, sum gx gy, sum gy gy) of one chunk in 32 bits."""
     x = y = xx = xy = yy = np.int32(0)
@@ -34,25 +35,36 @@ def _gradient_sums(gradient_x, gradient_y):
     return x, y, xx, xy, yy
 
 
-@njit
+@leaf
 def _centred(product, a, b, n, reg):
     """sum(p q) - sum(p) sum(q) / n as a register."""
     return narrow(round_divide(n * product - a * b, n), reg)
 
 
-@njit
-def _hessian(fmt, s):
-    """Return (sum gx, sum gy, hxx, hxy, hyy) of the template."""
-    x = y = xx = xy = yy = 0
+@leaf(forceinline=True)
+def _differences(fmt, s):
+    """Fill the template's gradients: (their sums x, y, xx, xy, yy, and how many products with a residual surely sum in 32 bits)."""
+    x, y, xx, xy, yy = differentiate(fmt, s)
+    squares_x, squares_y = np.int64(xx) & _LANE, np.int64(yy) & _LANE
+    if max(squares_x, squares_y) <= fmt.gentle_sq:
+        return np.int64(x), np.int64(y), squares_x, np.int64(xy), squares_y, s.mask.shape[0]
+    total_x = total_y = total_xx = total_xy = total_yy = 0
     for start in range(0, s.mask.shape[0], fmt.chunk):
         stop = min(start + fmt.chunk, s.mask.shape[0])
-        sums = _gradient_sums(s.gradient_x[start:stop], s.gradient_y[start:stop])
-        x, y, xx, xy, yy = x + sums[0], y + sums[1], xx + sums[2], xy + sums[3], yy + sums[4]
+        x, y, xx, xy, yy = _gradient_sums(s.gradient_x[start:stop], s.gradient_y[start:stop])
+        total_x, total_y, total_xx, total_xy, total_yy = total_x + x, total_y + y, total_xx + xx, total_xy + xy, total_yy + yy
+    return total_x, total_y, total_xx, total_xy, total_yy, fmt.chunk
+
+
+@leaf(forceinline=True)
+def _hessian(fmt, s):
+    """Return (sum gx, sum gy, hxx, hxy, hyy, chunk) of the template."""
+    x, y, xx, xy, yy, chunk = _differences(fmt, s)
     n = fmt.window * fmt.window
     hxx = _centred(xx, x, x, n, fmt.hessian)
     hxy = _centred(xy, x, y, n, fmt.hessian)
     hyy = _centred(yy, y, y, n, fmt.hessian)
-    return x, y, hxx, hxy, hyy
+    return x, y, hxx, hxy, hyy, chunk
 
 
 @njit(inline="always")
@@ -67,14 +79,14 @@ def _residual_chunk(a, b, c, d, w00, w01, w10, w11, fmt, template, gradient_x, g
     return total, x, y
 
 
-@njit
-def _residual_sums(u, v, fmt, s):
-    """Residual window at (u, v) from the gathered pixels: (sum r, sum gx r, sum gy r)."""
+@leaf(forceinline=True)
+def _residual_sums(u, v, chunk, fmt, s):
+    """Residual window at (u, v) from the gathered pixels: (sum r, sum gx r, sum gy r), `chunk` products at a time."""
     stride, length = fmt.window + 3, s.mask.shape[0]
     w00, w01, w10, w11 = weights(u, v, fmt)
     total = x = y = 0
-    for i in range(0, length, fmt.chunk):
-        k, size = i + stride, min(fmt.chunk, length - i)
+    for i in range(0, length, chunk):
+        k, size = i + stride, min(chunk, length - i)
         sums = _residual_chunk(
             s.pixels[i : i + size], s.pixels[i + 1 : i + 1 + size], s.pixels[k : k + size], s.pixels[k + 1 : k + 1 + size],
             w00, w01, w10, w11, fmt, s.template[i : i + size], s.gradient_x[i : i + size], s.gradient_y[i : i + size], s.mask[i : i + size],
@@ -83,7 +95,7 @@ def _residual_sums(u, v, fmt, s):
     return total, x, y
 
 
-@njit
+@leaf(forceinline=True)
 def _residual_window(image, u, v, fmt, s):
     """Store the residuals at (u, v) in s.residual and return their sum."""
     stride, length, reach = fmt.window + 3, s.mask.shape[0], fmt.window // 2
@@ -98,7 +110,7 @@ def _residual_window(image, u, v, fmt, s):
     return total
 
 
-@njit
+@leaf(forceinline=True)
 def _mean_absolute(image, u, v, fmt, s):
     """Mean over the window at (u, v) of |r - mean r|, in residual format."""
     n = fmt.window * fmt.window
@@ -109,7 +121,7 @@ def _mean_absolute(image, u, v, fmt, s):
     return round_divide(np.int64(absolute), n)
 
 
-@njit
+@leaf
 def _bit_length(value):
     """Bits of a non-negative integer."""
     bits = 0
@@ -118,26 +130,26 @@ def _bit_length(value):
     return bits
 
 
-@njit
+@leaf
 def _step(determinant, adjugate_a, adjugate_b, b_a, b_b, fmt):
     """One component of -H^-1 b as a step register: -(adjugate row . b) / determinant."""
     numerator = -(adjugate_a * b_a + adjugate_b * b_b)
     return divide(numerator << fmt.solve_up, determinant, fmt.step)
 
 
-@njit
+@leaf
 def _is_outside(u, v, border, image, fmt):
     """True when the centre is less than `border` (raw) from an edge."""
     right, bottom = (image.shape[1] - 1) << fmt.position_frac, (image.shape[0] - 1) << fmt.position_frac
     return u < border or v < border or u > right - border or v > bottom - border
 
 
-@njit
+@leaf
 def _mantissa(value, shift, fmt):
     return fit(lower(value, shift, fmt.mantissa), fmt.mantissa)
 
 
-@njit
+@leaf
 def _blocks_read(image, u, v, fmt):
     """Blocks of the frame store that the template's samples about (u, v) lie in."""
     height, width = image.shape
@@ -148,26 +160,26 @@ def _blocks_read(image, u, v, fmt):
     return across * (min(max(bottom, 0), height - 1) // size - min(max(top, 0), height - 1) // size + 1)
 
 
-@njit
+@leaf(forceinline=True)
 def _template(image, u, v, fmt, s, counts):
-    """Template, gradients and block-normalised Hessian: (is flat, sum gx, sum gy, hxx, hxy, hyy, normalising shift)."""
+    """Template, gradients and block-normalised Hessian: (is flat, (sum gx, sum gy, hxx, hxy, hyy, normalising shift, chunk))."""
     counts[_KLT_TEMPLATE] += 1
     if fmt.store_block > 0:
         counts[_BLOCK_DECODED] += _blocks_read(image, u, v, fmt)
     interpolate_template(image, u, v, fmt, s)
-    differentiate(fmt, s)
-    sum_x, sum_y, hxx, hxy, hyy = _hessian(fmt, s)
+    sum_x, sum_y, hxx, hxy, hyy, chunk = _hessian(fmt, s)
     shift = max(_bit_length(max(max(hxx, hyy), abs(hxy))) - fmt.mantissa_bits, 0)
     hxx, hxy, hyy = _mantissa(hxx, shift, fmt), _mantissa(hxy, shift, fmt), _mantissa(hyy, shift, fmt)
     # The smaller eigenvalue is below `least` when H - least I has a negative pivot or determinant; least > 0 keeps det H positive.
     least = max(_mantissa(fmt.flat_raw, shift, fmt), 1)
     is_flat = hxx < least or hyy < least or (hxx - least) * (hyy - least) < hxy * hxy
-    return is_flat, sum_x, sum_y, hxx, hxy, hyy, shift
+    return is_flat, (sum_x, sum_y, hxx, hxy, hyy, shift, chunk)
 
 
-@njit
-def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts):
-    """Iterate from (u, v) in one level: (status, u, v)."""
+@leaf(forceinline=True)
+def _descend(image, u, v, border, system, fmt, s, counts):
+    """Iterate from (u, v) in one level, with the system of `_template`: (status, u, v)."""
+    sum_x, sum_y, hxx, hxy, hyy, shift, chunk = system
     n, half = fmt.window * fmt.window, fmt.window // 2
     determinant = max(fit(hxx * hyy - hxy * hxy, fmt.determinant), 1)  # a register that wraps may leave nothing to divide by
     at_x = at_y = -(1 << 40)
@@ -180,7 +192,7 @@ def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, co
             gather(image, x - half, y - half, fmt.window + 1, fmt.window + 3, s.pixels)
             at_x, at_y = x, y
         counts[_KLT_ITERATION] += 1
-        total, bx, by = _residual_sums(u, v, fmt, s)
+        total, bx, by = _residual_sums(u, v, chunk, fmt, s)
         bx = _centred(bx, sum_x, total, n, fmt.residual_sum)
         by = _centred(by, sum_y, total, n, fmt.residual_sum)
         bx, by = fit(lower(bx, shift, fmt.right_side), fmt.right_side), fit(lower(by, shift, fmt.right_side), fmt.right_side)
@@ -193,21 +205,21 @@ def _descend(image, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, co
     return (_NOT_CONVERGED if largest >= fmt.divergence_raw else _TRACKED), u, v
 
 
-@njit
+@leaf(forceinline=True)
 def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
     """One level: template at (u0, v0) of the previous picture, sought from (u, v): (status, u, v)."""
     if _is_outside(u0, v0, border, previous, fmt):
         return _OUT_OF_IMAGE, u, v
-    is_flat, sum_x, sum_y, hxx, hxy, hyy, shift = _template(previous, u0, v0, fmt, s, counts)
+    is_flat, system = _template(previous, u0, v0, fmt, s, counts)
     if is_flat:
         return _FLAT, u, v
-    status, u, v = _descend(following, u, v, border, sum_x, sum_y, hxx, hxy, hyy, shift, fmt, s, counts)
+    status, u, v = _descend(following, u, v, border, system, fmt, s, counts)
     if status == _TRACKED and _is_outside(u, v, border, following, fmt):
         status = _OUT_OF_IMAGE
     return status, u, v
 
 
-@njit
+@leaf(forceinline=True)
 def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
     """One feature through the levels: (status, u, v, residual). A coarse level that fails is skipped, the finest decides."""
     u, v = lower(u, top_level, fmt.position), lower(v, top_level, fmt.position)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from vio.config import Config
-from vio.fixed import Fixed, Register
+from vio.fixed import Register
 from vio.precision import SOLVE_BITS, Logs, Precision, require
 
 _PIXEL_MAX = 255  # of the uint8 container
@@ -22,7 +22,8 @@ class KltFormat(NamedTuple):
     divergence_raw: int  # not converged when the last of all iterations still moves this far
     max_residual_raw: int  # in residual format
     flat_raw: int  # smallest eigenvalue of the window-summed Hessian, in hessian format
-    chunk: int  # products summed in 32 bits before they are carried to 64
+    chunk: int  # products summed in 32 bits before they are carried to 64, whatever they are
+    gentle_sq: int  # up to this sum of squared gradients all of a window's products sum in 32 bits; negative: never
     store_block: int  # side of the blocks that the template is read from, 0 where the picture is raw
     position_frac: int
     position_up: int  # left shifts that bring a position
@@ -52,12 +53,22 @@ def _residual_max(p: Precision) -> int:
     return min(-p.residual.raw_min, brightest)
 
 
-def _chunk(gradient: Fixed, residual_max: int) -> int:
+def _gradient_max(p: Precision) -> int:
+    """Largest magnitude of a raw gradient."""
+    return min(-p.gradient.raw_min, (_PIXEL_MAX << p.gradient.frac_bits) // 2 + 1)
+
+
+def _chunk(p: Precision, residual_max: int) -> int:
     """Largest power of two of gradient-residual products whose sum surely fits 32 bits."""
-    gradient_max = min(-gradient.raw_min, (_PIXEL_MAX << gradient.frac_bits) // 2 + 1)
+    gradient_max = _gradient_max(p)
     room = (2**31 - 1) // (gradient_max * max(residual_max, gradient_max))
-    require(room >= 8, "gradient", f"{gradient.bits} bits times patch does not sum in 32 bits; take fewer fraction bits")
+    require(room >= 8, "gradient", f"{p.gradient.bits} bits times patch does not sum in 32 bits; take fewer fraction bits")
     return 1 << min(room.bit_length() - 1, 10)
+
+
+def _gentle_sq(p: Precision, residual_max: int, area: int) -> int:
+    """Bound of sum g^2 below which |sum g r| < 2^31, by Cauchy and Schwarz: sum g^2 sum r^2 < 2^62. Of use if sum g^2 fits 32 bits."""
+    return min((2**31 - 1) ** 2 // (area * residual_max**2), 2**31 - 1) if area * _gradient_max(p) ** 2 < 2**32 else -1
 
 
 def _is_roomy(p: Precision) -> bool:
@@ -112,7 +123,7 @@ def klt_format(config: Config, logs: Logs | None = None, store_block: int = 0) -
         epsilon_raw=epsilon, divergence_raw=8 * epsilon,
         max_residual_raw=frontend.klt_max_residual << p.residual.frac_bits,
         flat_raw=round(frontend.klt_min_eigenvalue * frontend.klt_window**2 * 2**p.hessian.frac_bits),
-        chunk=_chunk(p.gradient, residual_max), store_block=store_block,
+        chunk=_chunk(p, residual_max), gentle_sq=_gentle_sq(p, residual_max, frontend.klt_window**2), store_block=store_block,
         position_frac=position, position_up=fine - position, step_up=fine - step,
         weight_frac=p.weight.frac_bits, mantissa_bits=p.mantissa.bits - 1,
         solve_up=step + p.hessian.frac_bits - p.residual_sum.frac_bits,

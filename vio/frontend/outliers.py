@@ -16,7 +16,7 @@ from vio.events import Event
 from vio.fixed import Register, divide, fit, lower, narrow, quotient, round_shift
 from vio.frontend.carried import check_outliers, check_thresholds
 from vio.frontend.rays import rotate_point
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.precision import Logs
 
 _RANSAC_HYPOTHESIS, _RANSAC_TEST = int(Event.RANSAC_HYPOTHESIS), int(Event.RANSAC_TEST)
@@ -81,13 +81,13 @@ def outlier_format(config: Config, focal: float, baseline: float, logs: Logs | N
     return fmt
 
 
-@njit
+@leaf
 def displacement(ax, ay, x1, y1, fmt):
     """Saturated difference (dx, dy) of two raw rays."""
     return narrow(x1 - ax, fmt.displacement), narrow(y1 - ay, fmt.displacement)
 
 
-@njit
+@leaf
 def epipolar_direction(ax, ay, tx, ty, tz, fmt):
     """Raw direction (ex, ey), in `precision.epipolar`, in which the ray a moves as it comes nearer under the translation t (in `precision.direction`)."""
     ex = narrow((tx << fmt.ray_frac) - tz * ax, fmt.epipolar)
@@ -103,12 +103,12 @@ def squared_displacements(rays_a, rays_1, fmt, out):
         out[i] = dx * dx + dy * dy
 
 
-@njit
+@leaf
 def _scaled(value, shift, reg):
     return fit(lower(value, shift, reg), reg)
 
 
-@njit
+@leaf
 def unit_direction(tx, ty, tz, fmt):
     """Scale a vector by a power of two so that its largest component has `direction_frac` bits; a zero vector stays zero."""
     largest = max(abs(tx), abs(ty), abs(tz))
@@ -119,18 +119,18 @@ def unit_direction(tx, ty, tz, fmt):
     return _scaled(tx, bits, fmt.direction), _scaled(ty, bits, fmt.direction), _scaled(tz, bits, fmt.direction)
 
 
-@njit
+@leaf
 def next_random(state):
     """One step of a 32-bit linear congruential generator; its high bits are the random ones."""
     return (state * _LCG_MULTIPLIER + _LCG_INCREMENT) & ((1 << _LCG_BITS) - 1)
 
 
-@njit
+@leaf
 def _draw(state, n):
     return (state * n) >> _LCG_BITS
 
 
-@njit
+@leaf
 def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
     """Whether d lies within the threshold of the ray of points sign * lambda * e, lambda >= 0."""
     across, along = fit(ex * dy - ey * dx, fmt.cross), sign * fit(ex * dx + ey * dy, fmt.cross)
@@ -138,13 +138,13 @@ def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
     return across * across <= limit and (along >= 0 or along * along <= limit)
 
 
-@njit
+@leaf
 def _normal(ax, ay, dx, dy, frac):
     """Epipolar normal (a, 1) x (a + d, 1), exact; fraction bits are those of ray and displacement together."""
     return -dy << frac, dx << frac, ax * dy - ay * dx
 
 
-@njit
+@leaf
 def _pair_translation(rays_a, rays_1, i, j, fmt):
     """Translation direction of two features."""
     ax, ay, bx, by = np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1]), np.int64(rays_a[j, 0]), np.int64(rays_a[j, 1])
@@ -155,7 +155,7 @@ def _pair_translation(rays_a, rays_1, i, j, fmt):
     return unit_direction(n1 * m2 - n2 * m1, n2 * m0 - n0 * m2, n0 * m1 - n1 * m0, fmt)
 
 
-@njit
+@leaf
 def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
     """Mark the features that agree with a translation direction; return how many."""
     total = 0
@@ -171,7 +171,7 @@ def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
     return total
 
 
-@njit
+@leaf
 def _moving(rays_a, rays_1, fmt, seeds):
     """List the features that moved enough to carry a direction; return how many."""
     total = 0
@@ -183,14 +183,14 @@ def _moving(rays_a, rays_1, fmt, seeds):
     return total
 
 
-@njit
+@leaf
 def _copy(source, out):
     """Element by element: an assignment of slices brings the text of its error along, a second of compilation."""
     for i in range(out.shape[0]):
         out[i] = source[i]
 
 
-@njit
+@leaf
 def _accept(best, inlier, fmt):
     """Trust the best hypothesis only with enough support; else keep everything."""
     if best * 256 < fmt.min_share * inlier.shape[0]:
@@ -228,7 +228,7 @@ def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
     return _accept(best, inlier, fmt)
 
 
-@njit
+@leaf
 def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     """Translation r1 / rho1 - a / rho0 of one feature, raw in the translation format."""
     shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
@@ -240,7 +240,7 @@ def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     return fit(tx, reg), fit(ty, reg), fit(tz, reg)
 
 
-@njit
+@leaf
 def _times_square(factor, value, shift):
     """factor * value**2 / 2**shift to nearest, ties to even, without the full product: of a point far away it would leave 64 bits."""
     square = value * value
@@ -249,7 +249,7 @@ def _times_square(factor, value, shift):
     return high - parity + round_shift((parity << shift) + factor * (square & ((1 << shift) - 1)), shift)
 
 
-@njit
+@leaf
 def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     """Whether a point moved by t is seen where it is now, in the left image and (by its inverse depth) in the right one."""
     z = (1 << fmt.ray_frac) + narrow(depth_a * tz, fmt.nearness)
@@ -263,7 +263,7 @@ def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)
 
 
-@njit
+@leaf
 def _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, inlier):
     total = 0
     for i in range(points.shape[0]):
@@ -272,7 +272,7 @@ def _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, inlier):
     return total
 
 
-@njit
+@leaf
 def _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points):
     """Rotated old points as (ax, ay, inverse depth), int64; the depth changes with the third component of the ray."""
     for i in range(rays_0.shape[0]):

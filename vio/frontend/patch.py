@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vio.fixed import narrow, narrow32
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 
 _LANES = 16
 
@@ -39,7 +39,7 @@ def new_scratch(fmt):
                    np.zeros(length, np.int32), np.zeros(length, np.int32), mask, np.zeros(length, np.int32))
 
 
-@njit
+@leaf
 def gather(image, x, y, side, stride, pixels):
     """Copy the square whose top left pixel is (x, y) into rows `stride` apart; samples outside repeat the nearest edge pixel."""
     height, width = image.shape
@@ -72,7 +72,7 @@ def blend(a, b, c, d, w00, w01, w10, w11):
     return np.int32(np.int32(np.int32(w00 * a) + np.int32(w01 * b)) + np.int32(np.int32(w10 * c) + np.int32(w11 * d)))
 
 
-@njit
+@leaf(forceinline=True)
 def interpolate_template(image, u, v, fmt, s):
     """Fill s.wide with (window + 2)^2 samples about (u, v), rows window + 3 apart."""
     side = fmt.window + 3
@@ -87,18 +87,23 @@ def interpolate_template(image, u, v, fmt, s):
 
 
 @njit(inline="always")
-def _difference(ahead, behind, mask, reg, out):
-    """Masked central difference of two shifted views."""
-    for i in range(mask.shape[0]):
-        out[i] = narrow32(np.int32(np.int32(ahead[i] - behind[i]) & mask[i]), reg)
+def _masked(difference, mask, reg):
+    return narrow32(np.int32(np.int32(difference) & mask), reg)
 
 
-@njit
+@leaf(forceinline=True)
 def differentiate(fmt, s):
-    """Template and central differences of the window from s.wide, masked."""
+    """Template and central differences of the window from s.wide, masked; sums of x, y, xx, xy, yy of the differences modulo 2**32."""
     side, length = fmt.window + 3, s.mask.shape[0]
     here = side + 1  # the window's first sample in s.wide
+    centre, above, below = s.wide[here : here + length], s.wide[here - side : here - side + length], s.wide[here + side : here + side + length]
+    left, right = s.wide[here - 1 : here - 1 + length], s.wide[here + 1 : here + 1 + length]
+    template, gradient_x, gradient_y, mask = s.template, s.gradient_x, s.gradient_y, s.mask
+    x = y = xx = xy = yy = np.int32(0)
     for i in range(length):
-        s.template[i] = s.wide[here + i]
-    _difference(s.wide[here + 1 : here + 1 + length], s.wide[here - 1 : here - 1 + length], s.mask, fmt.gradient, s.gradient_x)
-    _difference(s.wide[here + side : here + side + length], s.wide[here - side : here - side + length], s.mask, fmt.gradient, s.gradient_y)
+        template[i] = centre[i]
+        gx, gy = _masked(right[i] - left[i], mask[i], fmt.gradient), _masked(below[i] - above[i], mask[i], fmt.gradient)
+        gradient_x[i], gradient_y[i] = gx, gy
+        x, y = np.int32(x + gx), np.int32(y + gy)
+        xx, xy, yy = np.int32(xx + np.int32(gx * gx)), np.int32(xy + np.int32(gx * gy)), np.int32(yy + np.int32(gy * gy))
+    return x, y, xx, xy, yy

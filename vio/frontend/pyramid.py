@@ -9,7 +9,8 @@ import numpy as np
 
 from vio.events import Event
 from vio.fixed import Register, narrow32
-from vio.kernels import njit
+from vio.frontend.lanes import add, multiply
+from vio.kernels import leaf, njit
 from vio.precision import Logs, Precision
 
 _PYRAMID_PIXEL = int(Event.PYRAMID_PIXEL)
@@ -43,7 +44,7 @@ def allocate(height: int, width: int, levels: int) -> tuple[np.ndarray, ...]:
     return tuple(np.empty(shape, np.uint8) for shape in shapes)
 
 
-@njit
+@leaf
 def _take(image, fmt, out):
     """Pass the camera's samples through the pixel register."""
     for row in range(image.shape[0]):
@@ -55,31 +56,33 @@ def _take(image, fmt, out):
                 out[row, col] = np.uint8(narrow32(np.int32(image[row, col]), fmt.pixel) << fmt.pixel_up)
 
 
-@njit
+@njit(inline="always")
+def _binomial(a, b, c, d, e):
+    """a + 4 b + 6 c + 4 d + e."""
+    return add(add(a, e), add(multiply(add(b, d), 4), multiply(c, 6)))
+
+
+@leaf
 def _column_sums(a, b, c, d, e, sums):
     """1 4 6 4 1 across five rows into sums[2:-2]; at most 16 * 255 fits 16 bits. Two replicated samples on either side."""
     width = a.shape[0]
     inner = sums[2 : width + 2]
     for col in range(width):
-        outer = np.int32(np.int32(a[col]) + np.int32(e[col]))
-        near = np.int32(np.int32(b[col]) + np.int32(d[col]))
-        inner[col] = np.int32(outer + np.int32(np.int32(4 * near) + np.int32(6 * np.int32(c[col]))))
+        inner[col] = _binomial(a[col], b[col], c[col], d[col], e[col])
     sums[0] = sums[1] = sums[2]
     sums[width + 2] = sums[width + 3] = sums[width + 1]
 
 
-@njit
+@leaf
 def _row_sums(sums, fmt, out):
     """1 4 6 4 1 along the row at every second sample, into the sample register with eight fraction bits."""
     for col in range(out.shape[0]):
         at = 2 * col
-        outer = np.int32(np.int32(sums[at]) + np.int32(sums[at + 4]))
-        near = np.int32(np.int32(sums[at + 1]) + np.int32(sums[at + 3]))
-        total = np.int32(outer + np.int32(np.int32(4 * near) + np.int32(6 * np.int32(sums[at + 2]))))
+        total = _binomial(sums[at], sums[at + 1], sums[at + 2], sums[at + 3], sums[at + 4])
         out[col] = np.uint8(narrow32(total, fmt.sample) << fmt.sample_up)
 
 
-@njit
+@leaf
 def _reduce(source, out, fmt, sums):
     """Fill one level from the level below, replicating the border rows."""
     last = source.shape[0] - 1

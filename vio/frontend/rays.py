@@ -16,7 +16,7 @@ from vio.errors import ConfigError
 from vio.events import Event
 from vio.fixed import Register, divide, narrow
 from vio.frontend.carried import check_rays
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.precision import Logs, Precision
 from vio.types import TrackStatus
 
@@ -138,7 +138,7 @@ def _ray_format(camera: CameraModel, p: Precision, radius_bits: int, grid_log2: 
     )
 
 
-@njit
+@leaf
 def undistort_point(u, v, table, fmt):
     """Raw ray (x, y) of a raw pixel (u, v): bilinear in the table; pixels beyond it take its border cell."""
     shift, last = fmt.cell_log2, (1 << fmt.cell_log2) - 1
@@ -155,7 +155,7 @@ def undistort_point(u, v, table, fmt):
     return narrow(x, fmt.sampled), narrow(y, fmt.sampled)
 
 
-@njit
+@leaf(forceinline=True)
 def radial_factor(r2, radial, fmt):
     """Raw radial factor at raw r^2 (`precision.radius_sq`), linear in the table, constant beyond its end.
 
@@ -169,7 +169,7 @@ def radial_factor(r2, radial, fmt):
     return narrow(mixed, fmt.factor)
 
 
-@njit
+@leaf(forceinline=True)
 def distort_point(x, y, radial, fmt):
     """Raw pixel (u, v) of a raw ray (x, y), saturated to the position format. Brown's model as in `camera.distort`."""
     xx, yy, xy = x * x, y * y, x * y
@@ -184,7 +184,7 @@ def distort_point(x, y, radial, fmt):
     return u, v
 
 
-@njit
+@leaf
 def rotate_point(x, y, R, fmt):
     """Rotate the ray (x, y, 1) by R (3, 3) raw: (x', y', z), the new raw ray and the raw third component, 0 if behind."""
     one = 1 << fmt.ray_frac

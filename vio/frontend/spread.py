@@ -5,12 +5,12 @@ Format and buffers are `CornerFormat` and `CornerWorkspace`.
 
 import numpy as np
 
-from vio.kernels import njit
+from vio.kernels import leaf
 
 _SCORE_SPAN = 1 << 32  # more than any int32 score
 
 
-@njit
+@leaf
 def take(u, v, fmt, ws):
     """Mark the pixels nearer than min_distance to (u, v) (raw) and count the feature in its cell."""
     frac = fmt.position_frac
@@ -29,7 +29,7 @@ def take(u, v, fmt, ws):
                 ws.taken[y, x] = 1
 
 
-@njit
+@leaf
 def _is_peak(score, row, col):
     """True when no neighbour is larger and no earlier one (row-major) equal."""
     s = score[row, col]
@@ -39,20 +39,29 @@ def _is_peak(score, row, col):
     return s > earlier and s >= later
 
 
-@njit
-def _best_of_block(top, left, least, fmt, ws):
-    """Row-major index of the best free peak scoring at least `least` in one block, or -1."""
-    height, width = ws.score.shape
-    best, where = least - 1, -1
-    for row in range(max(top, fmt.margin), min(top + fmt.block, height - fmt.margin)):
-        for col in range(max(left, fmt.margin), min(left + fmt.block, width - fmt.margin)):
-            score = ws.score[row, col]
-            if score > best and ws.taken[row, col] == 0 and _is_peak(ws.score, row, col):
-                best, where = np.int64(score), row * width + col
-    return where
+@leaf
+def _peaks_of_row(above, here, below, taken, best):
+    """Raise best (n,) to the scores of one row where they are free peaks; above, here, below (n + 2,) begin one column earlier."""
+    n = best.shape[0]
+    a0, a1, a2, b0, b1, b2 = above[:n], above[1 : n + 1], above[2 : n + 2], below[:n], below[1 : n + 1], below[2 : n + 2]
+    left, score, right = here[:n], here[1 : n + 1], here[2 : n + 2]
+    for col in range(n):
+        earlier, later = max(max(a0[col], a1[col]), max(a2[col], left[col])), max(max(right[col], b0[col]), max(b1[col], b2[col]))
+        is_free_peak = (score[col] > earlier) & (score[col] >= later) & (taken[col] == 0)
+        best[col] = max(best[col], score[col] if is_free_peak else 0)
 
 
-@njit
+@leaf
+def _place(value, top, bottom, left, right, ws):
+    """Row-major index of the first free peak of this score within the rows top..bottom - 1 and columns left..right - 1, or -1."""
+    for row in range(top, bottom):
+        for col in range(left, right):
+            if ws.score[row, col] == value and ws.taken[row, col] == 0 and _is_peak(ws.score, row, col):
+                return row * ws.score.shape[1] + col
+    return -1
+
+
+@leaf
 def _sink(keys, i, n):
     """Let the key at i sink to its place in a heap of n with the largest key on top."""
     key = keys[i]
@@ -67,7 +76,7 @@ def _sink(keys, i, n):
     keys[i] = key
 
 
-@njit
+@leaf
 def _sort(keys, n):
     """Heapsort of the first n keys in place (Williams 1964): numba's quicksort takes six times as long to compile."""
     for i in range(n // 2 - 1, -1, -1):
@@ -77,24 +86,40 @@ def _sort(keys, n):
         _sink(keys, 0, last)
 
 
-@njit
-def propose(least, fmt, ws):
-    """Sort one candidate per block into ws.keys, best score first, row-major order among equals; return their number."""
+@leaf
+def _propose_in_band(top, found, least, fmt, ws):
+    """Append the candidates of the blocks whose first row is `top` to the `found` keys; return how many there are then."""
     height, width = ws.score.shape
-    found, across = 0, (width + fmt.block - 1) // fmt.block
-    for top in range(0, height, fmt.block):
-        for left in range(0, width, fmt.block):
-            if ws.visible[top // fmt.block * across + left // fmt.block] == 0:
-                continue
-            where = _best_of_block(top, left, least, fmt, ws)
-            if where >= 0:
-                ws.keys[found] = (_SCORE_SPAN - ws.score[where // width, where % width]) * (height * width) + where
-                found += 1
+    first, bottom, across = max(top, fmt.margin), min(top + fmt.block, height - fmt.margin), (width + fmt.block - 1) // fmt.block
+    start, end = fmt.margin, width - fmt.margin
+    best = ws.best[start:end]
+    for col in range(end - start):
+        best[col] = 0
+    for row in range(first, bottom):
+        _peaks_of_row(ws.score[row - 1, start - 1 : end + 1], ws.score[row, start - 1 : end + 1], ws.score[row + 1, start - 1 : end + 1], ws.taken[row, start:end], best)
+    for left in range(0, width, fmt.block):
+        if ws.visible[top // fmt.block * across + left // fmt.block] == 0:
+            continue
+        value, a, b = least - 1, max(left, start), min(left + fmt.block, end)
+        for col in range(a, b):
+            value = max(value, np.int64(ws.best[col]))
+        if value >= least:
+            ws.keys[found] = (_SCORE_SPAN - value) * (height * width) + _place(value, first, bottom, a, b, ws)
+            found += 1
+    return found
+
+
+@leaf
+def propose(least, fmt, ws):
+    """Sort one candidate per block, its best free peak, into ws.keys, best score first, row-major order among equals; return their number."""
+    found = 0
+    for top in range(0, ws.score.shape[0], fmt.block):
+        found = _propose_in_band(top, found, least, fmt, ws)
     _sort(ws.keys, found)
     return found
 
 
-@njit
+@leaf
 def choose(found, room, fmt, ws, uv_out):
     """Accept candidates best first while their cell holds fewer than `quota` features; raise the quota until full."""
     height, width = ws.score.shape

@@ -18,7 +18,7 @@ from vio.frontend.klt import KltFormat, track
 from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
 from vio.frontend.workers import Workers
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.precision import Logs
 from vio.types import TrackStatus
 
@@ -102,7 +102,7 @@ def _format(config: Config, focal: float, baseline: float, logs: Logs | None) ->
     )
 
 
-@njit
+@leaf
 def _window(image, col, row, fmt, out):
     """Fill out (n,) int32 with n I - sum I of the window about (col, row)."""
     reach, side, total = fmt.reach, 2 * fmt.reach + 1, np.int32(0)
@@ -116,7 +116,7 @@ def _window(image, col, row, fmt, out):
         out[i] = fit32(np.int32(np.int32(n * out[i]) - total), fmt.sample)
 
 
-@njit
+@leaf
 def _difference(a, b, fmt):
     """Sum of absolute differences of two zero-mean windows; at most 2 n^2 255, so 32 bits up to 31 x 31."""
     total = np.int32(0)
@@ -125,12 +125,12 @@ def _difference(a, b, fmt):
     return np.int64(fit32(total, fmt.difference))
 
 
-@njit
+@leaf
 def _fits(image, col, row, reach):
     return reach <= col < image.shape[1] - reach and reach <= row < image.shape[0] - reach
 
 
-@njit
+@leaf
 def turn(x, y, R, ray_fmt, fmt):
     """R (x, y, 1) raw in `precision.point`, not divided by its third component."""
     one = 1 << ray_fmt.ray_frac
@@ -140,7 +140,7 @@ def turn(x, y, R, ray_fmt, fmt):
     return X, Y, Z
 
 
-@njit
+@leaf(forceinline=True)
 def candidate(X, Y, Z, depth, t, radial, ray_fmt, fmt):
     """Raw right pixel (u, v) of the turned ray (X, Y, Z) at a raw inverse depth; the third value is False behind the camera."""
     X, Y = fit(X + narrow(depth * t[0], fmt.shifted), fmt.point), fit(Y + narrow(depth * t[1], fmt.shifted), fmt.point)
@@ -152,7 +152,7 @@ def candidate(X, Y, Z, depth, t, radial, ray_fmt, fmt):
     return u, v, True
 
 
-@njit
+@leaf(forceinline=True)
 def _scan(right, first, last, template, col_offset, row_offset, X, Y, Z, t, radial, ray_fmt, fmt, window, scores):
     """Score candidates first..last-1 of one feature, the rest as worst; return how many windows were compared.
 
@@ -171,7 +171,7 @@ def _scan(right, first, last, template, col_offset, row_offset, X, Y, Z, t, radi
     return compared
 
 
-@njit
+@leaf
 def _pick(scores, fmt):
     """Index of the best candidate, or -1 if it is bad or has a rival elsewhere on the curve."""
     best = 0
@@ -187,7 +187,7 @@ def _pick(scores, fmt):
     return best
 
 
-@njit
+@leaf
 def _range(known_depth, fmt):
     """Candidates (first, last + 1) to try before all others."""
     if known_depth <= 0:
@@ -227,13 +227,13 @@ def search(left, right, uv_left, rays_left, known_depth, R_raw, t_raw, radial, r
         uv_guess[i, 0], uv_guess[i, 1], _ = candidate(X, Y, Z, max(best, 0) * fmt.depth_step, t_raw, radial, ray_fmt, fmt)
 
 
-@njit
+@leaf
 def _compensated(X, Y, Z, ray_fmt):
     """The left ray as the right camera would see it if the point were at infinity."""
     return divide(X << ray_fmt.ray_frac, Z, ray_fmt.ray), divide(Y << ray_fmt.ray_frac, Z, ray_fmt.ray)
 
 
-@njit
+@leaf
 def inverse_depth(X, Y, Z, x1, y1, t, ray_fmt, fmt):
     """Raw inverse depth of a turned left ray seen at the right ray (x1, y1), by projection on the epipolar line; 0 beyond infinity."""
     ax, ay = _compensated(X, Y, Z, ray_fmt)
