@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from vio.backend import solver
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import initial_state
+from vio.backend.online_calibration import Instant
 from vio.backend.preintegration import integrate_span
 from vio.backend.rest import Rest
 from vio.calibration import Calibration, ImuNoise
@@ -24,6 +26,7 @@ from vio.frontend.front_end import FrontEnd
 from vio.odometry import Odometry
 from vio.types import Observations, StereoFrame
 
+_SHORT = 3  # keyframes of a window
 _FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and still
 
 
@@ -36,8 +39,9 @@ def warm_up(calibration: Calibration, config: Config) -> None:
             front_end.process(frame, np.eye(3), new_counts())
         if second is not None:
             second.wait()
-    odometry = Odometry(calibration, config)
-    for frame in _pictures(calibration, config, config.backend.window + 3):
+    small = replace(config, backend=replace(config.backend, window=_SHORT))  # the same kernels, a full window sooner
+    odometry = Odometry(calibration, small)
+    for frame in _pictures(calibration, config, _SHORT + 3):
         t, w, a = _inertial(frame.t_ns, config)
         odometry.add_imu(t, w, a)
         odometry.add_frame(frame.t_ns, frame.left, frame.right)
@@ -64,18 +68,19 @@ def _inertial(until_ns: int, config: Config) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _pictures(calibration: Calibration, config: Config, frames: int) -> Iterator[StereoFrame]:
-    """A texture that moves sideways, as long after each other as to be keyframes, so that the window fills and marginalises."""
+    """A texture that moves sideways, as long after each other as to be keyframes, so that the window fills and marginalises; then one too soon for that."""
     cameras = [camera for camera in (calibration.left, calibration.right) if camera is not None]
     rows, columns = (max(getattr(camera, side) for camera in cameras) // 12 + 3 for side in ("height", "width"))
     coarse = np.random.default_rng(0).integers(0, 256, (rows, columns), np.uint8)
     texture = np.kron(coarse, np.ones((12, 12), np.uint8))
-    for i in range(1, frames + 1):
+    gap = _gap_ns(config)
+    for i in range(1, frames + 2):
         pictures = [np.ascontiguousarray(texture[: camera.height, i % 12 : i % 12 + camera.width]) for camera in cameras]
-        yield StereoFrame(i * _gap_ns(config), pictures[0], pictures[1] if len(pictures) > 1 else None)
+        yield StereoFrame(i * gap if i <= frames else frames * gap + gap // 2, pictures[0], pictures[1] if len(pictures) > 1 else None)
 
 
 def _back_end_alone() -> None:
-    """A window of keyframes that see sixty points from one place, through a back end without a front end."""
+    """A window of keyframes that see sixty points from one place, one at rest and not where it was placed, through a back end without a front end."""
     baseline = np.array([0.1, 0.0, 0.0])
     T_BR = np.eye(4)
     T_BR[:3, 3] = baseline
@@ -94,7 +99,8 @@ def _back_end_alone() -> None:
         pre = back_end.preintegration()
         integrate_span(pre, *samples, t_ns - _gap_ns(config), t_ns, back_end.gyro_var, back_end.accel_var, counts)
         state, _ = back_end.refine_frame(pre, seen, counts)
-        back_end.add_keyframe(seen, pre, state, counts, rest=Rest(1.0, np.zeros(3), _FORCE) if k == 2 else None)
+        rare = (Instant(1e-3, np.zeros(3)), Rest(1.0, np.zeros(3), _FORCE)) if k == 2 else (None, None)
+        back_end.add_keyframe(seen, pre, state, counts, *rare)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ rounding. Kernels of this package are keyed by their file and by every file of t
 `vio.config`, whose values reach kernels as arguments only.
 """
 
-import ast
 import functools
 import gc
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,19 +21,25 @@ from numba.core.registry import CPUDispatcher
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ARGUMENTS = "config.py"
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+(vio[\w.]*)[ \t]+)?import[ \t]+(\([^)]*\)|(?:[^\n\\]|\\\n)*)", re.MULTILINE)  # by far quicker than a parser
 
 
 @functools.cache
 def _imported(path: Path) -> frozenset[Path]:
-    """Files of this package that a file imports."""
+    """Files of this package that a file imports, absolutely as everywhere here; what only looks like an import, in a text, does no harm."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        candidates = (_ROOT.joinpath(*name.split(".")) for name in names if name.partition(".")[0] == "vio")
+    for module, names in _IMPORT.findall(path.read_text("utf-8")):
+        words = re.findall(r"[\w.]+", names)
+        wanted = [module, *(f"{module}.{word}" for word in words)] if module else words
+        candidates = (_ROOT.joinpath(*name.split(".")) for name in wanted if name.partition(".")[0] == "vio")
         found.update(file for c in candidates for file in (c.with_suffix(".py"), c / "__init__.py") if file.is_file())
     return frozenset(found - {_ROOT / "vio" / _ARGUMENTS})
+
+
+@functools.cache
+def _resolved(file: str) -> Path:
+    """A kernel's source file; asked for several times a kernel."""
+    return Path(file).resolve()
 
 
 @functools.cache
@@ -53,11 +59,10 @@ class _OfPackage:
 
     @classmethod
     def from_function(cls, py_func, py_file):
-        path = Path(py_file).resolve()
-        return super().from_function(py_func, py_file) if _ROOT / "vio" in path.parents else None
+        return super().from_function(py_func, py_file) if _ROOT / "vio" in _resolved(py_file).parents else None
 
     def get_source_stamp(self):
-        return source_stamp(Path(self._py_file).resolve())
+        return source_stamp(_resolved(self._py_file))
 
 
 def _locators() -> list[type]:

@@ -5,6 +5,7 @@ needs hardly more memory than a second's.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,6 @@ from vio.calibration import Calibration, ImuNoise
 from vio.errors import ConfigError, DataError
 from vio.io import asl_writer, counter_rng
 from vio.io.euroc_rig import euroc_rig
-from vio.io.pictures import Progress, write_pictures
 from vio.io.render_spec import ImuSpec, RenderSpec, checked
 from vio.io.render_toml import load_specs
 from vio.io.resources import resource
@@ -23,6 +23,8 @@ from vio.io.rooms import RoomSpec, enlarged, furnished
 from vio.io.scene import Scene
 from vio.io.simulator import ImuFaults, measured_pieces, simulate_flight, stamps
 from vio.io.trajectory import Flight, Harmonics, from_harmonics
+
+Progress = Callable[[int, int], None]
 
 VERSION = 4  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
 EPOCH_NS = 1_700_000_000_000_000_000  # stamp of the first frame, of the size real recordings have
@@ -53,6 +55,8 @@ def render_sequence(spec: RenderSpec, directory: Path, progress: Progress | None
     `progress(frames_done, frames)` hears of every frame. Raises ConfigError for an impossible specification, DataError if
     the folder exists or cannot be written.
     """
+    from vio.io.pictures import write_pictures
+
     checked(spec)
     flight, rig = flight_of(spec), euroc_rig(spec.width, spec.height)
     imu_ns = stamps(-spec.lead, spec.duration + _TAIL, rig.imu.rate_hz, EPOCH_NS)

@@ -7,10 +7,12 @@ d|s|/dt only adds a real part to conj(s) ds/dt.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import BSpline, make_interp_spline, make_lsq_spline
-from scipy.spatial.transform import Rotation
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 GRAVITY_W = np.array([0.0, 0.0, -9.81])
 _DEGREE = 5
@@ -83,6 +85,8 @@ class Harmonics:
 
     def poses(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions p_WB (n, 3) and quaternions q_WB (n, 4) at times t (n,) in seconds."""
+        from scipy.spatial.transform import Rotation
+
         s = self.clock(t)
         p_WB = np.column_stack([self.x.at(s), self.y.at(s), self.z.at(s)])
         angles = np.column_stack([self.yaw.at(s), -self.pitch.at(s), self.roll.at(s)])
@@ -94,7 +98,7 @@ class Harmonics:
 class Flight:
     """A spline of seven components (position, unnormalised quaternion) over seconds after `epoch_ns`, valid on [start, end]."""
 
-    spline: BSpline
+    spline: "BSpline"
     epoch_ns: int
     start: float
     end: float
@@ -115,6 +119,8 @@ class Flight:
 
 def from_harmonics(shape: Harmonics, start: float, end: float, epoch_ns: int = 0) -> Flight:
     """The flight of a closed-form shape from `start` to `end`, seconds after `epoch_ns` (start may be negative: still at rest)."""
+    from scipy.interpolate import make_interp_spline
+
     t = np.arange(np.floor((start - _MARGIN) * _SAMPLE_HZ), np.ceil((end + _MARGIN) * _SAMPLE_HZ) + 1) / _SAMPLE_HZ
     p_WB, q_WB = shape.poses(t)
     spline = make_interp_spline(t, np.hstack([p_WB, _continuous(q_WB)]), _DEGREE)
@@ -127,6 +133,8 @@ def through_poses(t_ns: np.ndarray, p_WB: np.ndarray, q_WB: np.ndarray, knot_spa
     Recorded poses carry noise whose second derivative would be absurd; knots further apart than the poses take it out.
     Raises ValueError if there are too few poses or a gap between them is wider than the knots.
     """
+    from scipy.interpolate import make_lsq_spline
+
     t = (np.asarray(t_ns, np.int64) - int(t_ns[0])) * 1e-9
     count = int(np.floor(t[-1] / knot_spacing)) if len(t) > 1 else 0
     if count < 2 * _DEGREE:
