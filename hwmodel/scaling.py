@@ -42,6 +42,7 @@ def delay_ratio(node: str, vdd: float, from_node: str, from_vdd: float) -> float
     return _delay(node, vdd) / _delay(from_node, from_vdd)
 
 
+@lru_cache(maxsize=64)
 def area_ratio(node: str, from_node: str) -> float:
     """Area of a circuit at `node` over that at `from_node`; HP and LP share one area table."""
     to, start = node.lstrip("HLP"), from_node.lstrip("HLP")

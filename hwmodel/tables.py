@@ -19,11 +19,11 @@ class Band(NamedTuple):
 
     def __add__(self, other: "Band") -> "Band":  # type: ignore[override]
         """Sum, bound by bound: the errors of one table are common to all its entries, so they do not average out."""
-        return Band(*(a + b for a, b in zip(self, other)))
+        return Band(self.low + other.low, self.nominal + other.nominal, self.high + other.high)
 
     def times(self, factor: float) -> "Band":
         """All three bounds times a factor >= 0."""
-        return Band(*(a * factor for a in self))
+        return Band(self.low * factor, self.nominal * factor, self.high * factor)
 
 
 NOTHING = Band(0.0, 0.0, 0.0)

@@ -104,6 +104,7 @@ def _both(low: float, high: float) -> Band:
     return around(min(low, high), max(low, high))
 
 
+@lru_cache(maxsize=512)
 def _table_energy(op: Op) -> Band:
     """Energy in pJ at 45 nm and 0.9 V between Horowitz and Aladdin. Shifts and comparisons stand in Aladdin alone: a factor two either way."""
     t, width = _operations(), op.bits / 32

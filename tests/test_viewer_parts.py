@@ -32,9 +32,22 @@ def test_ground_truth_is_moved_back_by_the_very_transform_that_it_was_moved_by()
     T_GW = lie.pose(lie.so3_exp(np.array([0.3, -2.0, 1.0])), np.array([1e4, -2e4, 300.0]))
     for far in (10.0, 0.05):  # by positions, and by attitudes where the rig has not moved yet
         alignment = Alignment()
-        for T_WB in _poses(rng, 50, far):
-            T_WG = alignment.add(T_WB, T_GW @ T_WB)
-        assert np.abs(T_WG @ T_GW - np.eye(4)).max() < 1e-7
+        T_WB = _poses(rng, 50, far)
+        for batch in np.split(T_WB, [1, 20, 20]):
+            alignment.add(batch, T_GW @ batch)
+        assert np.abs(alignment.T_WG @ T_GW - np.eye(4)).max() < 1e-7
+
+
+def test_an_alignment_knows_no_later_pose() -> None:
+    """Oracle: the same poses given one by one, and the alignment of the first of them alone."""
+    rng = np.random.default_rng(6)
+    T_GB = _poses(rng, 30, 10.0)
+    T_WB = T_GB.copy()
+    T_WB[:, :3, 3] += 0.05 * rng.normal(size=(30, 3))
+    at_once, one_by_one = Alignment().add(T_WB, T_GB), Alignment()
+    for k in range(30):
+        assert np.array_equal(one_by_one.add(T_WB[k : k + 1], T_GB[k : k + 1])[0], at_once[k])
+    assert np.array_equal(Alignment().add(T_WB[:12], T_GB[:12]), at_once[:12])
 
 
 def test_the_alignment_after_the_last_pose_is_that_of_the_ate() -> None:
@@ -47,8 +60,7 @@ def test_the_alignment_after_the_last_pose_is_that_of_the_ate() -> None:
     T_WB = T_GB.copy()
     T_WB[:, :3, 3] += 0.05 * rng.normal(size=(80, 3))
     alignment = Alignment()
-    for pair in zip(T_WB, T_GB):
-        alignment.add(*pair)
+    alignment.add(T_WB, T_GB)
     position, _ = errors(alignment.T_WG, T_WB, T_GB)
     truth, estimate = (evo.PoseTrajectory3D(poses_se3=list(T), timestamps=np.arange(80.0)) for T in (T_GB, T_WB))
     estimate.align(truth)
@@ -68,13 +80,14 @@ def test_errors_are_those_that_were_put_in() -> None:
 
 
 def test_tails_are_the_last_positions_of_every_track() -> None:
-    """Oracle: a list of positions per identity, kept the slow way."""
+    """Oracle: a list of positions per identity, kept the slow way; frames come in batches of any size, and one of them is empty."""
     rng = np.random.default_rng(4)
-    tails, past = marks.Tails(), {}
-    for _ in range(30):
-        ids = rng.permutation(60)[:40].astype(np.int64)
-        uv, alive = rng.uniform(0, 700, (40, 2)).astype(np.float32), rng.random(40) < 0.9
-        found = tails.extend(ids, uv, alive)
+    tails, past, frames = marks.Tails(), {}, []
+    for n in [*[40] * 9, 0, *[40] * 20]:
+        frames.append((rng.permutation(60)[:n].astype(np.int64), rng.uniform(0, 700, (n, 2)).astype(np.float32), rng.random(n) < 0.9))
+    batches = [frames[begin:end] for begin, end in ((0, 1), (1, 3), (3, 15), (15, 30))]
+    drawn = np.split(np.concatenate([tails.extend(batch) for batch in batches]), np.cumsum([len(frame[0]) for frame in frames])[:-1])
+    for (ids, uv, alive), found in zip(frames, drawn):
         past = {k: v for k, v in past.items() if k in ids}
         for k, name in enumerate(ids.tolist()):
             past[name] = [uv[k], *past.get(name, [])][: marks.TAIL]
@@ -103,20 +116,27 @@ def test_a_pyramid_shows_what_its_camera_sees() -> None:
 
 
 def test_live_prices_are_those_of_the_run_at_its_operating_point() -> None:
-    """Oracle: `hwmodel.live.flight` over the same frames, the last of which sets the price; kB by the marks of that frame."""
+    """Oracle: `hwmodel.live.flight` over the same frames, the last of which sets the price; kB by the marks of that frame.
+
+    The first frame has its own price, and it holds for the next 18.
+    """
     rng, frames = np.random.default_rng(5), []
-    for k in range(40):
+    for k in range(80):
         counts = new_counts()
         counts[[Event.PYRAMID_PIXEL, Event.KLT_ITERATION, Event.RAY_ROTATION, Event.IMU_SAMPLE]] = 400_000, 2000 + rng.integers(500), 150 + k, 10
         if k % 5 == 0:
             counts[[Event.KEYFRAME, Event.GAUSS_NEWTON_ITERATION, Event.REPROJECTION, Event.LANDMARK_ELIMINATED]] = 1, 2, 3000 + 100 * k, 450
         frames.append(counts)
     meter = Meter(Config(), 752, 480, 20.0)
-    energy = [meter.energy(counts) for counts in frames]
-    used = [meter.used(counts) for counts in frames]
+    batches = [np.array(frames[begin:end]) for begin, end in ((0, 2), (2, 50), (50, 80))]
+    energy = np.concatenate([meter.energy(batch) for batch in batches])
+    used = np.concatenate([meter.used(batch) for batch in batches])
     chip = with_picture(load_chip(CHIP), 752, 480)
     expected = flight(Config(), np.array(frames), chip, load_technology(TECHNOLOGY), 20.0)
     assert np.allclose(energy[-1], expected.energy_uJ[-1], rtol=1e-12)
+    early = [flight(Config(), np.array(frames[:n]), chip, load_technology(TECHNOLOGY), 20.0) for n in (1, 20)]
+    assert np.allclose(energy[[0, 19]], [flown.energy_uJ[-1] for flown in early], rtol=1e-12)
+    assert np.allclose(energy[18, -1], energy[0, -1], rtol=1e-12)  # leakage is that of the operating point
     assert expected.modules == meter.modules
-    marks_of_last = high_water(from_run(np.array(frames[35:36]))) | {name: 189 for name in ("feature_table", "frame_landmarks")}
+    marks_of_last = high_water(from_run(np.array(frames[75:76]))) | {name: 229 for name in ("feature_table", "frame_landmarks")}
     assert used[-1] == pytest.approx(used_kilobytes(memory_map(Config(), chip), marks_of_last))

@@ -1,6 +1,7 @@
 """Operations and accesses of every event: the work table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from hwmodel.operations import Work
 from hwmodel.work import estimator, pictures, rays, tracking
@@ -49,6 +50,7 @@ def module_of(event: Event) -> str:
     return _TABLE[event][0] if event in _TABLE else "tracker"
 
 
-def work_per_event(config: Config) -> dict[Event, Work]:
-    """Operations and accesses that one unit of each event costs; accesses are in words of the memory map's buffers."""
+@lru_cache(maxsize=16)
+def work_per_event(config: Config) -> Mapping[Event, Work]:
+    """Operations and accesses that one unit of each event costs, to read alone; accesses are in words of the memory map's buffers."""
     return {event: _TABLE[event][1](config) if event not in _FREE else Work() for event in Event}

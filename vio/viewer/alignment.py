@@ -13,45 +13,50 @@ class Alignment:
     """
 
     def __init__(self) -> None:
-        self._n, self._path = 0, 0.0
-        self._sum_p, self._sum_q, self._sum_pq, self._sum_R = np.zeros(3), np.zeros(3), np.zeros((3, 3)), np.zeros((3, 3))
+        self._n = 0
+        self._sums = np.zeros(25)  # of p (3), q (3), p q^T (9), R_WB R_GB^T (9) and the way of ground truth (1)
         self._first: tuple[np.ndarray, np.ndarray] | None = None  # positions are summed from here, so that nothing cancels
         self._last = np.zeros(3)
+        self.T_WG = np.eye(4)  # so far
 
     def add(self, T_WB: np.ndarray, T_GB: np.ndarray) -> np.ndarray:
-        """Take a pose (4, 4) of the estimate and of ground truth at the same time; returns T_WG (4, 4) so far."""
-        p, q = T_WB[:3, 3], T_GB[:3, 3]
+        """Take poses (n, 4, 4) of the estimate and of ground truth at the same times; returns T_WG (n, 4, 4) as it is after each."""
+        n = len(T_WB)
+        if n == 0:
+            return np.zeros((0, 4, 4))
+        p, q = T_WB[:, :3, 3], T_GB[:, :3, 3]
         if self._first is None:
-            self._first, self._last = (p.copy(), q.copy()), q
-        self._path += float(np.linalg.norm(q - self._last))
-        self._last = q
+            self._first, self._last = (p[0].copy(), q[0].copy()), q[0]
+        way = np.linalg.norm(np.diff(q, axis=0, prepend=self._last[None]), axis=1)
+        self._last = q[-1].copy()
         p, q = p - self._first[0], q - self._first[1]
-        self._n += 1
-        self._sum_p, self._sum_q, self._sum_pq = self._sum_p + p, self._sum_q + q, self._sum_pq + np.outer(p, q)
-        self._sum_R = self._sum_R + T_WB[:3, :3] @ T_GB[:3, :3].T
-        return self.T_WG
+        turns = T_WB[:, :3, :3] @ np.swapaxes(T_GB[:, :3, :3], 1, 2)
+        terms = np.column_stack([p, q, (p[:, :, None] * q[:, None, :]).reshape(n, 9), turns.reshape(n, 9), way])
+        sums = np.cumsum(np.vstack([self._sums, terms]), axis=0)[1:]
+        T_WG = self._solved(sums, self._n + 1 + np.arange(n))
+        self._n, self._sums, self.T_WG = self._n + n, sums[-1], T_WG[-1]
+        return T_WG
 
-    @property
-    def T_WG(self) -> np.ndarray:
-        """The alignment so far; identity before the first pose."""
-        T = np.eye(4)
-        if self._first is None:
-            return T
-        p, q = self._sum_p / self._n, self._sum_q / self._n
-        spread = self._sum_pq - self._n * np.outer(p, q)
-        T[:3, :3] = _closest_rotation(spread if self._path > _FAR else self._sum_R)
-        T[:3, 3] = self._first[0] + p - T[:3, :3] @ (self._first[1] + q)
+    def _solved(self, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Alignments (n, 4, 4) for sums (n, 25) over `counts` (n,) poses."""
+        p, q = sums[:, :3] / counts[:, None], sums[:, 3:6] / counts[:, None]
+        spread = sums[:, 6:15].reshape(-1, 3, 3) - counts[:, None, None] * p[:, :, None] * q[:, None, :]
+        far = sums[:, 24] > _FAR
+        T = np.tile(np.eye(4), (len(sums), 1, 1))
+        T[:, :3, :3] = _closest_rotations(np.where(far[:, None, None], spread, sums[:, 15:24].reshape(-1, 3, 3)))
+        T[:, :3, 3] = self._first[0] + p - (T[:, :3, :3] @ (self._first[1] + q)[:, :, None])[:, :, 0]
         return T
 
 
-def _closest_rotation(M: np.ndarray) -> np.ndarray:
-    """The rotation that maximises trace(R^T M)."""
+def _closest_rotations(M: np.ndarray) -> np.ndarray:
+    """The rotations (n, 3, 3) that maximise trace(R^T M) for each M (n, 3, 3)."""
     U, _, Vt = np.linalg.svd(M)
-    return U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
+    U[:, :, 2] *= np.linalg.det(U @ Vt)[:, None]
+    return U @ Vt
 
 
 def errors(T_WG: np.ndarray, T_WB: np.ndarray, T_GB: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Position errors (n,) m and rotation errors (n,) degrees of poses (n, 4, 4) against ground truth (n, 4, 4) moved by T_WG."""
+    """Position errors (n,) m and rotation errors (n,) degrees of poses (n, 4, 4) against ground truth (n, 4, 4) moved by T_WG, one or n."""
     moved = T_WG @ T_GB
     sine = np.linalg.norm(T_WB[:, :3, :3] - moved[:, :3, :3], axis=(1, 2)) / np.sqrt(8.0)  # of half the angle: its cosine would round to 1
     return np.linalg.norm(T_WB[:, :3, 3] - moved[:, :3, 3], axis=1), np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))

@@ -1,7 +1,7 @@
-"""Rows of many entities, collected and sent together: a call per entity and batch instead of one per entity and frame."""
+"""Rows of many moments, sent together: a call per entity and batch instead of one per entity and frame."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +10,24 @@ import rerun as rr
 FRAME, SENSOR = "frame", "sensor_time"  # the timelines: frame number, and ns of the sensor's clock
 
 
+class Stamps(NamedTuple):
+    """When rows happened: frame (n,) int64 and t_ns (n,) int64 of the sensor's clock."""
+
+    frame: np.ndarray
+    t_ns: np.ndarray
+
+    def of(self, rows: Sequence[int] | np.ndarray) -> "Stamps":
+        """Those of some rows: indices, or a mask (n,)."""
+        picked = np.arange(len(self.frame))[rows] if len(rows) else np.zeros(0, np.int64)
+        return self if len(picked) == len(self.frame) else Stamps(self.frame[picked], self.t_ns[picked])
+
+
 class Columns:
-    """A batch of rows. `add` what happened at a moment, `send` now and then; `fixed` is for what holds at all times."""
+    """The way into a recording: `fixed` for what holds at all times, `send` for a batch of rows of an entity."""
 
     def __init__(self, recording: rr.RecordingStream) -> None:
         self._recording = recording
-        self._rows: dict[tuple[str, type], list[tuple[int, int, dict[str, Sequence[Any]]]]] = {}
+        self._at, self._index = Stamps(np.zeros(0, np.int64), np.zeros(0, np.int64)), list[rr.TimeColumn]()  # many entities have rows at the same stamps
 
     def fixed(self, path: str, *parts: Any) -> None:
         """Archetypes that belong to the entity at every time."""
@@ -29,38 +41,27 @@ class Columns:
         """Where an entity stands in its parent's frame, T (4, 4), at every time."""
         self.fixed(path, rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
 
-    def add(self, path: str, archetype: type, frame: int, t_ns: int, **components: Sequence[Any]) -> None:
-        """One row: components by name, each with as many instances as the others."""
-        self._rows.setdefault((path, archetype), []).append((frame, t_ns, components))
+    def send(self, path: str, archetype: type, at: Stamps, lengths: Sequence[int] | np.ndarray | None = None, **components: Any) -> None:
+        """Rows of an entity at their stamps: components by name, the instances of all rows one after the other.
 
-    def send(self) -> None:
-        """Hand all rows over and forget them."""
-        for (path, archetype), rows in self._rows.items():
-            first = rows[0][2]
-            joined = {name: _joined([row[2][name] for row in rows]) for name in first}
-            lengths = [len(row[2][next(iter(first))]) for row in rows]
-            self._recording.send_columns(path, self._index(rows), archetype.columns(**joined).partition(lengths))
-        self._rows.clear()
-
-    @staticmethod
-    def _index(rows: list[tuple[int, int, dict[str, Sequence[Any]]]]) -> list[rr.TimeColumn]:
-        stamps = np.array([row[1] for row in rows], np.int64)
-        return [rr.TimeColumn(FRAME, sequence=[row[0] for row in rows]), rr.TimeColumn(SENSOR, timestamp=stamps.astype("datetime64[ns]"))]
+        lengths (n,): how many instances belong to each row, one where it is left out. Arrays (k, ...) or lists of texts or of files.
+        """
+        if len(at.frame):
+            columns = archetype.columns(**{name: _arrow(values) for name, values in components.items()})
+            if at is not self._at:
+                self._at = at
+                self._index = [rr.TimeColumn(FRAME, sequence=at.frame), rr.TimeColumn(SENSOR, timestamp=at.t_ns.astype("datetime64[ns]"))]
+            self._recording.send_columns(path, self._index, columns if lengths is None else columns.partition(lengths))
 
 
-def _joined(parts: list[Sequence[Any]]) -> Any:
-    """Arrays one after the other; lists (texts, pictures) likewise.
-
-    Lines and pictures become Arrow arrays here, without a copy per line: rerun's own conversion of them costs more than all the rest.
-    """
-    if not isinstance(parts[0], np.ndarray):
-        items = [item for part in parts for item in part]
-        return _blobs(items) if isinstance(items[0], bytes) else items
-    values = np.concatenate(parts)
-    return _strips(values) if values.ndim == 3 else values
+def _arrow(values: Any) -> Any:
+    """Lines and files as Arrow arrays, without a copy per line: rerun's own conversion of them costs more than all the rest."""
+    if isinstance(values, np.ndarray):
+        return _strips(values) if values.ndim == 3 else values
+    return _blobs(values) if isinstance(values[0], bytes) else values
 
 
-def _blobs(items: list[bytes]) -> pa.Array:
+def _blobs(items: Sequence[bytes]) -> pa.Array:
     """Byte strings as a list array of uint8."""
     offsets = np.concatenate([[0], np.cumsum([len(item) for item in items])]).astype(np.int32)
     inner = pa.Array.from_buffers(pa.uint8(), int(offsets[-1]), [None, pa.py_buffer(b"".join(items))])

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from vio.backend.snapshot import Snapshot
@@ -18,11 +17,11 @@ from vio.viewer import layout
 from vio.viewer.columns import Columns
 from vio.viewer.moment import Moment
 from vio.viewer.outputs import Output
+from vio.viewer.pictures import jpeg, shrunk
 from vio.viewer.scene import Scene
 
 _QUEUE = 32  # frames the drawing may lag behind before the run waits for it
-_EVERY, _MOST = 0.25, 100  # s, and frames, that are sent together
-_QUALITY = 75  # of JPEG
+_EVERY, _SELDOM, _MOST = 0.25, 2.0, 250  # s with a viewer, s with a file alone, and frames, that are drawn together
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,6 @@ class _Seen:
     window: Snapshot | None
 
 
-def jpeg(picture: np.ndarray) -> bytes:
-    """A picture (height, width) uint8 as a JPEG file."""
-    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
-
-
 class Watcher:
     """Draws a run into `output`. Hand `observe` to the run loop, and `close` when it has ended; the run itself is not changed by it."""
 
@@ -49,11 +43,11 @@ class Watcher:
         columns = Columns(output.recording)
         columns.legend(layout.LEGEND)
         output.recording.send_blueprint(layout.single("", sequence.calibration.right is not None, True))
-        self._scene = Scene(columns, sequence.calibration, config, sequence.ground_truth)
+        self._scene = Scene(columns, sequence.calibration, config, sequence.ground_truth, shrunk=True)
         self._queue: queue.Queue[_Seen | None] = queue.Queue(_QUEUE)
         self._stopped = threading.Event()
-        self._unseen = output.viewer is None  # a file has no use for the newest moment
-        self._index = self._waiting = 0
+        self._every = _SELDOM if output.viewer is None else _EVERY
+        self._index, self._waiting = 0, list[Moment]()
         self._sent = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="viewer", daemon=True)
         self._thread.start()
@@ -74,7 +68,8 @@ class Watcher:
     def _work(self) -> None:
         """Until the end of the run."""
         while (seen := self._queue.get()) is not None:
-            self._attempt(self._draw, seen)
+            self._attempt(self._take, seen)
+        self._attempt(self._draw)
         self._attempt(self._scene.finish)
 
     def _attempt(self, step: Callable[..., None], *arguments: object) -> None:
@@ -87,24 +82,30 @@ class Watcher:
             self._say(f"warning: the viewer failed ({type(error).__name__}: {error}); the run goes on")
             self._stopped.set()
 
-    def _draw(self, seen: _Seen) -> None:
-        self._scene.draw(_moment(self._index, seen, self._config))
+    def _take(self, seen: _Seen) -> None:
+        """Compress a frame's pictures; now and then, draw what has come together."""
+        self._waiting.append(_moment(self._index, seen, self._config))
         self._index += 1
-        self._waiting += 1
-        if self._waiting >= _MOST or (not self._unseen and time.monotonic() - self._sent > _EVERY):
-            self._scene.send()
-            self._sent, self._waiting = time.monotonic(), 0
-            if not self._output.is_watched():
-                self._stopped.set()
+        if len(self._waiting) >= _MOST or time.monotonic() - self._sent > self._every:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Draw what has come together, if anything has."""
+        moments, self._waiting = self._waiting, []
+        if moments:
+            self._scene.draw(moments)
+        self._sent = time.monotonic()
+        if not self._output.is_watched():
+            self._stopped.set()
 
 
 def _moment(index: int, seen: _Seen, config: Config) -> Moment:
     output, frame, tracks = seen.output, seen.frame, seen.output.tracks
     right, uv_right = None, None
     if output.is_keyframe and frame.right is not None:
-        right, uv_right = jpeg(frame.right), config.precision.position.to_float(tracks.uv_right_raw)
+        right, uv_right = jpeg(shrunk(frame.right)), config.precision.position.to_float(tracks.uv_right_raw)
         uv_right[~tracks.has_right] = np.nan
     return Moment(
         index, output.t_ns, output.state,
         tracks.ids, config.precision.position.to_float(tracks.uv_raw), tracks.status, tracks.age, output.counts, output.stage_ns,
-        output.health.state.value, output.health.reasons, output.health.tracked, jpeg(frame.left), right, uv_right, seen.landmarks, seen.window)
+        output.health.state.value, output.health.reasons, output.health.tracked, jpeg(shrunk(frame.left)), right, uv_right, seen.landmarks, seen.window)

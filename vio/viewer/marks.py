@@ -3,6 +3,8 @@
 The ramp is `viridis` from its light end, its dark end lightened so that it is seen on dark pictures; categories are Okabe and Ito's (2008).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vio.backend.snapshot import Coupling
@@ -40,35 +42,56 @@ def ramp(share: np.ndarray) -> np.ndarray:
     return red << 24 | green << 16 | blue << 8 | np.uint32(0xFF)
 
 
+_BY_AGE = ramp(np.arange(OLD_TRACK + 1) / OLD_TRACK)
+_BY_STATUS = np.array([FATES[status][1] if status in FATES else 0 for status in TrackStatus], np.uint32)
+_RADII = np.array([-2.0 if status <= TrackStatus.NEW else -3.5 for status in TrackStatus], np.float32)
+
+
 def track_colours(status: np.ndarray, age: np.ndarray) -> np.ndarray:
     """Colours (n,) of features: by age where they are tracked, else by their fate."""
-    colours = ramp(age / OLD_TRACK)
-    for fate, (_, colour) in FATES.items():
-        colours[status == fate] = colour
-    return colours
+    return np.where(status == TrackStatus.TRACKED, _BY_AGE[np.minimum(age, OLD_TRACK)], _BY_STATUS[status])
 
 
 def track_radii(status: np.ndarray) -> np.ndarray:
     """Radii (n,) in points of the screen, which rerun knows by their minus: what was just lost is larger, for it is seen in one frame alone."""
-    return np.where(status <= TrackStatus.NEW, -2.0, -3.5).astype(np.float32)
+    return _RADII[status]
 
 
 class Tails:
     """The last positions of every feature, as arrays of one size: where a track is younger its tail has no length."""
 
     def __init__(self) -> None:
-        self._ids, self._tails = np.zeros(0, np.int64), np.zeros((0, TAIL, 2), np.float32)  # ids ascending
+        self._past: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # ids, uv, alive of the last frames that a tail may reach
 
-    def extend(self, ids: np.ndarray, uv: np.ndarray, alive: np.ndarray) -> np.ndarray:
-        """Tails (n, TAIL, 2) float32 of the features ids (n,) at uv (n, 2), newest first; those `alive` (n,) are remembered."""
-        tails = np.repeat(uv[:, None].astype(np.float32), TAIL, axis=1)
-        if len(self._ids):
-            row = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-            found = self._ids[row] == ids
-            tails[found, 1:] = self._tails[row[found], :-1]
-        order = np.flatnonzero(alive)[np.argsort(ids[alive])]
-        self._ids, self._tails = ids[order], tails[order]
+    def extend(self, frames: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Tails (n, TAIL, 2), newest first, of all features of the next frames, one frame after the other.
+
+        A frame: ids (k,), uv (k, 2) and alive (k,) bool; a feature that is not alive has no tail in later frames.
+        """
+        rows = [*self._past, *frames]
+        self._past = rows[max(len(rows) - (TAIL - 1), 0) :]
+        before, uv = _before(rows), np.concatenate([row[1] for row in rows])
+        at = np.arange(len(uv) - sum(len(row[0]) for row in frames), len(uv))
+        tails = np.empty((len(at), TAIL, 2), np.float32)
+        for k in range(TAIL):
+            tails[:, k] = uv[at]
+            at = before[at]
         return tails
+
+
+def _before(frames: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """For every row of frames (ids, uv, alive), that of the same feature one frame before, if it was alive; else the row itself."""
+    ids = [row[0] for row in frames if len(row[0])] or [np.zeros(1, np.int64)]
+    lowest = min(int(found.min()) for found in ids)
+    newest = np.full(max(int(found.max()) for found in ids) - lowest + 1, -1)  # row of each feature that is alive
+    parts, begin, last = [], 0, 0
+    for ids, _, alive in frames:
+        own, slot = np.arange(begin, begin + len(ids)), ids - lowest
+        found = newest[slot]
+        parts.append(np.where(found >= last, found, own))
+        newest[slot] = np.where(alive, own, -1)
+        begin, last = begin + len(ids), begin
+    return np.concatenate(parts)
 
 
 def pyramids(T_WC: np.ndarray, half_angles: np.ndarray, size: float) -> np.ndarray:

@@ -1,12 +1,13 @@
-"""One frame as the viewer takes it, from a running engine or from a run's files."""
+"""Frames as the viewer takes them, from a running engine or from a run's files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vio.backend.snapshot import Snapshot
 from vio.types import Landmarks, NavState
+from vio.viewer.columns import Stamps
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,8 @@ class Moment:
     uv_right: np.ndarray | None = None
     landmarks: Landmarks | None = None
     window: Snapshot | None = None
+
+
+def stamps(moments: Sequence[Moment]) -> Stamps:
+    """When moments happened."""
+    return Stamps(np.array([m.index for m in moments], np.int64), np.array([m.t_ns for m in moments], np.int64))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,12 @@ from vio.types import NavState
 from vio.viewer import layout, marks
 from vio.viewer.alignment import Alignment
 from vio.viewer.columns import Columns
-from vio.viewer.live import jpeg
 from vio.viewer.moment import Moment
 from vio.viewer.outputs import Output
+from vio.viewer.pictures import jpeg
 from vio.viewer.scene import Scene
 
-_BATCH = 100  # frames sent together
+_BATCH = 100  # frames drawn together
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,11 @@ def draw(output: Output, runs: list[Finished], heard: Callable[[int, int], None]
     for k, item in enumerate(runs):
         root, label, extra = ("", "", {}) if len(runs) == 1 else (titles[k], titles[k], {"colour": marks.SECOND} if k else {})
         scene = Scene(columns, item.landmarks.rig, item.run.config, item.run.ground_truth, root, label, **extra)
-        for moment in moments(item):
-            scene.draw(moment)
-            done += 1
+        waiting = moments(item)
+        while batch := list(islice(waiting, _BATCH)):
+            scene.draw(batch)
+            done += len(batch)
             heard(done, total)
-            if done % _BATCH == 0:
-                scene.send()
         scene.finish()
 
 
@@ -136,6 +136,5 @@ def onto(first: Finished, second: Finished) -> np.ndarray:
     ours, theirs = _states(first.run), _states(second.run)
     shared = sorted(ours.keys() & theirs.keys())
     alignment = Alignment()
-    for t_ns in shared:
-        alignment.add(ours[t_ns].T_WB, theirs[t_ns].T_WB)
+    alignment.add(*(np.array([states[t_ns].T_WB for t_ns in shared]).reshape(-1, 4, 4) for states in (ours, theirs)))
     return alignment.T_WG
