@@ -1,6 +1,8 @@
 """The web viewer: its page reaches nobody but us, and a browser draws it."""
 
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -65,6 +67,29 @@ def test_the_recording_is_served_on_this_machine_alone() -> None:
         socket.create_connection(("127.0.0.1", port + 1), 2).close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_killed_run_leaves_no_server_behind() -> None:
+    """Oracle: the ports of a process that served and was killed with a signal that cannot be caught; they can be had again."""
+    port = outputs._free_port()
+    serving = f"""
+from vio.viewer import outputs
+outputs.open_output(outputs.Wanted(port={port}), "nothing", print)
+print("serving", flush=True)
+input()
+"""
+    program = subprocess.Popen([sys.executable, "-c", serving], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None and program.stdout.readline() == "serving\n"
+    program.kill()
+    program.communicate()
+    pause = threading.Event()
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port + 1)) != 0:
+                return
+        pause.wait(0.1)
+    pytest.fail("the server of the data still answers")
+
+
 def test_a_recording_on_disk_is_served_as_it_is(tmp_path: Path) -> None:
     """Oracle: the page that a live run has, and the server of the data, which answers as long as the output is open."""
     import rerun as rr
@@ -86,7 +111,10 @@ def test_a_recording_on_disk_is_served_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; Debian and Ubuntu: apt install chromium")
 def test_a_browser_draws_a_run_and_reaches_nobody_else(tmp_path: Path) -> None:
-    """Oracle: a browser. The picture has the colours of tracks, landmarks and curves, and every request that succeeds stays here."""
+    """Oracle: a browser. The picture has the colours of tracks, landmarks and curves, and every request that succeeds stays here.
+
+    And the run's own poses are those of a run that nobody looks at.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
     cv2 = pytest.importorskip("cv2")
     from vio import runner
@@ -96,8 +124,11 @@ def test_a_browser_draws_a_run_and_reaches_nobody_else(tmp_path: Path) -> None:
     output = outputs.open_output(outputs.Wanted(port=outputs._free_port()), "room-small", pytest.fail)
     try:
         watcher = Watcher(output, sequence, Config(), pytest.fail)
-        runner.run(sequence, Config(), runner.RunOptions(max_frames=30), observe=watcher.observe)
+        options = runner.RunOptions(max_frames=30)
+        watched = runner.run(sequence, Config(), options, observe=watcher.observe)
         watcher.close()
+        alone = runner.run(sequence, Config(), options)
+        assert all(np.array_equal(*pair) for pair in zip(vars(watched.trajectory).values(), vars(alone.trajectory).values()))
         with sync_api.sync_playwright() as driver:
             view = new_page(driver, WIDTH, HEIGHT)
             view.on("requestfinished", lambda request: reached.append(request.url))

@@ -31,9 +31,9 @@ class Snapshot(NamedTuple):
 
 def snapshot(w: Window, n: int) -> Snapshot:
     """Of a window with n keyframes."""
-    seen = (w.seen[:, :n].any(axis=2) & (w.ready & (w.ids >= 0))[:, None]).astype(np.int64)
+    seen = (w.seen[:, :n].any(axis=2) & (w.ready & (w.ids >= 0))[:, None]).astype(np.float64)  # numpy multiplies integers slowly
     poses = np.array([pose(w.R[i], w.p[i]) for i in range(n)]).reshape(-1, 4, 4)
-    return Snapshot(poses, w.frozen[:n].copy(), seen.T @ seen)
+    return Snapshot(poses, w.frozen[:n].copy(), (seen.T @ seen).astype(np.int64))
 
 
 def sparsity(window: Snapshot) -> np.ndarray:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 OLDEST = (0, 41)  # of rerun-sdk; its interface changes with every release
 _PATIENCE = 20.0  # s for a viewer to come up
+_TIED = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, which an exec keeps (prctl(2))
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 _TELEMETRY = "FORCE_RERUN_ANALYTICS"  # rerun's own switch: who sets it wants the telemetry
 
 
@@ -116,13 +122,15 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "RUST_LOG": "error", "RERUN_APP_ONLY": "true", **quiet}
 
 
-def start_program(*arguments: str | Path) -> subprocess.Popen:
-    """Run rerun's program, out of reach of the terminal's Ctrl-C."""
+def start_program(*arguments: str | Path, tied: bool = False) -> subprocess.Popen:
+    """Run rerun's program, out of reach of the terminal's Ctrl-C. tied: where the system can (Linux), it ends with us, however we end."""
     import rerun_cli
 
     program = Path(rerun_cli.__file__).parent / ("rerun.exe" if sys.platform == "win32" else "rerun")
     bundled = program.parent / "Rerun.app" / "Contents" / "MacOS" / "Rerun"
     command = [str(bundled if bundled.exists() else program), *map(str, arguments)]
+    if tied and sys.platform == "linux":
+        command = [sys.executable, "-ISc", _TIED, str(os.getpid()), *command]
     return subprocess.Popen(command, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
@@ -222,7 +230,7 @@ def _serve(output: Output, *files: Path) -> None:
     """The recording's server on the port above the page's, and the page, with files taken from a short-lived server of rerun's."""
     wanted = output.wanted
     data, page = _free_port(), _free_port()
-    lender = start_program("--serve-web", "--bind", "127.0.0.1", "--port", str(data), "--web-viewer-port", str(page))
+    lender = start_program("--serve-web", "--bind", "127.0.0.1", "--port", str(data), "--web-viewer-port", str(page), tied=True)
     try:
         _await_port("127.0.0.1", page, lender, "--serve")
         assets = fetch_assets(page)
@@ -230,7 +238,7 @@ def _serve(output: Output, *files: Path) -> None:
         lender.kill()
         lender.wait()
     origin = f"http://*:{wanted.port}"
-    server = start_program("--serve-grpc", "--bind", wanted.host, "--port", str(wanted.port + 1), "--cors-allow-origin", origin, *files)
+    server = start_program("--serve-grpc", "--bind", wanted.host, "--port", str(wanted.port + 1), "--cors-allow-origin", origin, *files, tied=True)
     try:
         _await_port(wanted.host, wanted.port + 1, server, "--serve")
         output.page = Page(wanted.host, wanted.port, wanted.port + 1, assets, _TELEMETRY not in os.environ)

@@ -20,6 +20,7 @@ from vio.viewer.plots import Plots, Truth
 _FRUSTUM = 0.35  # m from a camera to its picture
 _KEYFRAME = 0.15  # m, of the window's keyframes
 _GRAVITY = 0.5  # m of the arrow
+_IN_PICTURES = {"left": ("tracks", "tails"), "right": ("matches", "disparity")}
 _LEVELS = {"good": "INFO", "initialising": "INFO", "lost": "ERROR"}
 
 
@@ -56,14 +57,15 @@ class Scene:
             if camera is None or T_BC is None:
                 continue
             path = f"{world}/body/{side}"
+            width, height = shrunk_size(camera.width, camera.height) if self._is_shrunk else (camera.width, camera.height)
+            x, y = width / camera.width, height / camera.height
             fixed(path, rr.Transform3D(translation=T_BC[:3, 3], mat3x3=T_BC[:3, :3]))
             fixed(path, rr.Pinhole(
-                focal_length=[camera.fx, camera.fy], principal_point=[camera.cx, camera.cy], width=camera.width, height=camera.height,
+                focal_length=[x * camera.fx, y * camera.fy], principal_point=[x * camera.cx, y * camera.cy], width=width, height=height,
                 image_plane_distance=_FRUSTUM, color=self._colour))
             fixed(f"{path}/image", rr.EncodedImage.from_fields(media_type="image/jpeg"))
-            if self._is_shrunk:
-                width, height = shrunk_size(camera.width, camera.height)
-                fixed(f"{path}/image", rr.Transform3D(scale=[camera.width / width, camera.height / height, 1.0]))
+            for drawn in _IN_PICTURES[side]:  # in pixels of the sensor
+                fixed(f"{path}/{drawn}", rr.Transform3D(scale=[x, y, 1.0]))
         fixed(f"{world}/body/left/tails", rr.LineStrips2D.from_fields(radii=rr.Radius.ui_points(0.8)))
         fixed(f"{world}/body/right/disparity", rr.LineStrips2D.from_fields(radii=rr.Radius.ui_points(0.8)))
         fixed(f"{world}/body/right/matches", rr.Points2D.from_fields(radii=rr.Radius.ui_points(2.0)))
