@@ -20,9 +20,10 @@ def heard(beat: Beat, numbers: np.ndarray, off: np.ndarray, taken: np.ndarray, n
     """Stamps at numbers (n,) intervals plus off (n,) s, of pictures taken at numbers plus taken (n,) s, heard with noise; s of error that each was left with."""
     rng, left = np.random.default_rng(3), []
     for number, r, t in zip(numbers, off, taken):
-        moved = beat.enter(EPOCH + int(number) * INTERVAL + round(1e9 * r)) * 1e-9
+        place = beat.enter(EPOCH + int(number) * INTERVAL + round(1e9 * r), beat.follows)
+        moved = place.moved_ns * 1e-9
         left.append(r + moved - t)
-        beat.hear(t - r - moved + noise * rng.normal())
+        beat.hear(place, t - r - moved + noise * rng.normal())
     return left
 
 
@@ -36,7 +37,7 @@ def test_stamps_that_scatter_are_put_back_on_the_beat_to_what_a_line_can_tell() 
     numbers = np.flatnonzero(np.arange(450) % 3)
     off = scattered(len(numbers))
     left = heard(beat := Beat(OnlineConfig()), numbers, off, np.zeros(len(numbers)))
-    assert beat.follows and beat.scatters()
+    assert beat.follows and beat._scatters()
     np.testing.assert_array_equal(left[:19], off[:19])
     assert np.std(left[200:]) < 2.0 * 2.0 / np.sqrt(200) * SCATTER
 
@@ -47,14 +48,14 @@ def test_the_line_is_that_of_least_squares() -> None:
     heard(beat, np.arange(60), off, np.zeros(60))
     t, n = np.append(np.arange(60) * 0.05 + off, 60 * 0.05 + SCATTER), np.arange(61)
     slope, start = np.polyfit(n, t, 1)
-    assert beat.shift_ns(EPOCH + 60 * INTERVAL + round(1e9 * SCATTER)) * 1e-9 == pytest.approx(slope * 60 + start - t[-1], abs=1e-8)
+    assert beat.shift_ns(EPOCH + 60 * INTERVAL + round(1e9 * SCATTER), True) * 1e-9 == pytest.approx(slope * 60 + start - t[-1], abs=1e-8)
 
 
 def test_a_camera_that_is_uneven_in_truth_keeps_its_stamps() -> None:
     """Oracle: construction: the pictures were taken where the stamps say."""
     off = scattered(150)
     left = heard(beat := Beat(OnlineConfig()), np.arange(150), off, off)
-    assert not beat.follows and beat.scatters()
+    assert not beat.follows and beat._scatters()
     assert max(map(abs, left)) < 1e-9
 
 
@@ -63,7 +64,7 @@ def test_even_stamps_stay_what_they_are_to_the_nanosecond() -> None:
     beat = Beat(OnlineConfig())
     numbers = np.concatenate([np.arange(40), np.arange(44, 80), np.arange(80, 300, 2)])
     assert not any(heard(beat, numbers, np.zeros(len(numbers)), np.zeros(len(numbers)), noise=3e-3))
-    assert not beat.scatters() and not beat.follows
+    assert not beat._scatters() and not beat.follows
 
 
 def test_a_question_changes_nothing_and_a_stamp_off_the_beat_begins_another_one() -> None:
@@ -71,8 +72,10 @@ def test_a_question_changes_nothing_and_a_stamp_off_the_beat_begins_another_one(
     beat = Beat(OnlineConfig())
     heard(beat, np.arange(100), scattered(100), np.zeros(100))
     t = EPOCH + 100 * INTERVAL + 1_000_000
-    assert beat.shift_ns(t) == beat.shift_ns(t) == beat.enter(t) != 0
-    assert beat.enter(t + INTERVAL + INTERVAL // 2) == 0 and not beat.follows
+    assert beat.shift_ns(t, True) == beat.shift_ns(t, True) == beat.enter(t, True).moved_ns != 0
+    off_beat = beat.enter(t + INTERVAL + INTERVAL // 2, True)
+    beat.hear(off_beat, None)
+    assert off_beat.moved_ns == 0 and not beat.follows
 
 
 def test_lateness_is_the_time_for_which_a_moving_rig_moves_on() -> None:

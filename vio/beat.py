@@ -7,7 +7,7 @@ frame and the pose that it then shows differ by (v, w) s where it was taken s la
 line s = -r. Stamps are moved while s and -r of the last frames go together.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,43 +38,53 @@ def lateness(predicted: tuple[np.ndarray, np.ndarray, np.ndarray], state: NavSta
     return float((state.T_WB[:3, 3] - p) @ v / _USUAL_DEPTH + turn @ rate) / speed_sq
 
 
+class Place(NamedTuple):
+    """Where a frame's stamp lies: moved_ns, what was added to it; after, s after its place on the line; of how many stamps that is; whether
+    the last stamps scatter."""
+
+    moved_ns: int
+    after: float
+    stamps: int
+    scatters: bool
+
+
 class Beat:
-    """The line through the last stamps. `enter` each, `hear` what its picture says, ask `shift_ns` for the next."""
+    """The line through the last stamps: `enter` each. And the verdict of the pictures: `hear` each; `follows` says whether stamps are to be moved.
+
+    The two halves share nothing, for a stamp is entered while the picture before it is still looked at.
+    """
 
     def __init__(self, config: OnlineConfig) -> None:
         """No stamp yet."""
         self._config = config
         self._t_ns, self._numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._places, self._later = np.zeros(0), np.zeros(0)  # s: of the last frames, -r and s of the module's docstring, s against the stamp
-        self._moved_ns = 0  # of the frame entered last
-        self.follows = False  # stamps are moved
+        self.follows = False
 
-    def shift_ns(self, t_ns: int) -> int:
-        """What is to be added to the stamp of the next frame, ns; a question that changes nothing."""
-        if not self.follows:
-            return 0
-        return -round(1e9 * self._off(*self._with(t_ns)))
+    def shift_ns(self, t_ns: int, follows: bool) -> int:
+        """What is to be added to the stamp of the next frame, ns, if stamps are moved; a question that changes nothing."""
+        return -round(1e9 * self._off(*self._with(t_ns))) if follows else 0
 
-    def enter(self, t_ns: int) -> int:
-        """Take the next frame's stamp in; returns what is to be added to it."""
-        self._moved_ns = self.shift_ns(t_ns)
+    def enter(self, t_ns: int, follows: bool) -> Place:
+        """Take the next frame's stamp in; it is moved if `follows`."""
         self._t_ns, self._numbers = self._with(t_ns)
-        if len(self._t_ns) == 1:
-            self._places, self._later, self.follows = np.zeros(0), np.zeros(0), False
-        return self._moved_ns
+        after = self._off(self._t_ns, self._numbers)
+        return Place(-round(1e9 * after) if follows else 0, after, len(self._t_ns), self._scatters())
 
-    def hear(self, late: float | None) -> None:
-        """The frame entered last was taken so many seconds after where it was placed (see `lateness`)."""
-        if late is None or not np.isfinite(late) or len(self._t_ns) < _LEAST or not self._config.beat:
+    def hear(self, place: Place, late: float | None) -> None:
+        """A frame was taken so many seconds after where it was placed (see `lateness`); None where its picture did not tell."""
+        if place.stamps == 1:
+            self._places, self._later, self.follows = np.zeros(0), np.zeros(0), False
+        if late is None or not np.isfinite(late) or place.stamps < _LEAST or not self._config.beat:
             return
-        self._places = np.append(self._places, -self._off(self._t_ns, self._numbers))[-_WITNESSES:]
-        self._later = np.append(self._later, 1e-9 * self._moved_ns + late)[-_WITNESSES:]
+        self._places = np.append(self._places, -place.after)[-_WITNESSES:]
+        self._later = np.append(self._later, 1e-9 * place.moved_ns + late)[-_WITNESSES:]
         scatters = float(np.std(self._places)) > self._config.beat_scatter
         agreement = self._places @ self._later / max(np.linalg.norm(self._places) * np.linalg.norm(self._later), 1e-12)
         enough = len(self._places) >= _LEAST
         self.follows = enough and scatters and bool(agreement > (_END if self.follows else _BEGIN))
 
-    def scatters(self) -> bool:
+    def _scatters(self) -> bool:
         """Whether the intervals between the last stamps are uneven by more than a scatter of `online.beat_scatter` would make them, by half as much again."""
         steps = np.diff(self._t_ns[-_SHORT:]) / np.maximum(np.diff(self._numbers[-_SHORT:]), 1)
         return len(steps) == _SHORT - 1 and float(np.std(steps)) > 1.5 * np.sqrt(2.0) * 1e9 * self._config.beat_scatter
@@ -103,4 +113,4 @@ class Beat:
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
         stamps, seconds = dict.fromkeys(("_t_ns", "_numbers"), np.zeros(0, np.int64)), dict.fromkeys(("_places", "_later"), np.zeros(0))
-        return {**stamps, **seconds, "_moved_ns": 0, "follows": False}
+        return {**stamps, **seconds, "follows": False}

@@ -1,19 +1,23 @@
-"""The whole algorithm: inertial samples and frames in, navigation states with health out."""
+"""The whole algorithm: inertial samples and frames in, navigation states with health out.
+
+A frame passes three steps: it arrives, the front end looks at it, and the back end concludes. With `feed` the front end looks at a frame while
+the one before is concluded, and a keyframe is solved (`vio.solving`) while the next frame is tracked. So that this changes no bit, what the
+back end has learnt from frame n is known to the front end from frame n + 2 on, in any order of work.
+"""
 
 import hashlib
-import time
-import zlib
 from collections import ChainMap
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from vio.backend.back_end import BackEnd, Settled
+from vio.arrival import SILENCE, Arrival, Clock, Feedback, checksum, placed
+from vio.backend.back_end import BackEnd
 from vio.backend.initialization import doubtful, initial_state
 from vio.backend.online_calibration import Estimate, Instant
-from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span, preintegrated
+from vio.backend.preintegration import Preintegrated, integrate_span, preintegrated
 from vio.backend.snapshot import Snapshot
 from vio.backend.standstill import Standstill
 from vio.beat import Beat, lateness
@@ -23,23 +27,19 @@ from vio.events import new_counts
 from vio.eyes import Eyes
 from vio.frontend.front_end import FrontEnd
 from vio.frontend.workers import Workers
-from vio.health import HealthMonitor, ImuScreen
-from vio.lie import orthonormalised
+from vio.health import HealthMonitor
+from vio.inertial import InertialBuffer, rate_at, turned
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
 from vio.solving import Solving
 from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, Observations, StereoFrame
 
-_Span = tuple[np.ndarray, np.ndarray, np.ndarray, int, int, float, float]  # what `integrate_span` takes
-_EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
 _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
-_HISTORY_NS = 1_000_000_000  # inertial samples kept before the first frame
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
 STATE_VERSION = 2  # of `Odometry.state_dict`
 _PROTOTYPES = {
-    "_imu": _EMPTY, "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0),
-    "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "",
-    "_settled": Settled(np.zeros(3), np.zeros(3), np.eye(3), 0), "_key_t_ns": 0,
+    "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_number": 0, "_told": SILENCE, "_feedback": (SILENCE, SILENCE),
+    "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "", "_key_t_ns": 0,
 }  # fmt: skip
 
 
@@ -52,23 +52,27 @@ class Odometry:
     def __init__(self, calibration: Calibration, config: Config | None = None, logs: Logs | None = None, threads: int = 1) -> None:
         """Allocate everything for `calibration`; `config` defaults to the reference design. logs: see `FrontEnd`.
 
-        threads: those at work on one frame; the outputs are the same bits for any number.
+        threads: those at work at the same time; the outputs are the same bits for any number.
         """
         self.config = config or Config()
         self.calibration = calibration
         self._logs, self._threads, self._workers = logs, threads, Workers(threads)
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="front end") if threads > 1 else None
+        self._on_its_way: Arrival | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget everything but calibration and configuration."""
+        self.flush()
         self._eyes = Eyes(self.calibration, self.config)
         self._front_end = FrontEnd(self.calibration, self.config, self._logs, workers=self._workers)
         self._back_end = BackEnd(self.calibration, self.config)
-        self._solving, self._settled = Solving(self._threads), self._back_end.settled()
+        self._solving = Solving(self._threads)
+        self._tell_anew()
         self._key_t_ns = 0  # stamp of the keyframe being solved
-        self._screen, self._monitor = ImuScreen(self.config.health), HealthMonitor(self.config.health)
-        self._imu = _EMPTY  # samples (t_ns, w_B, a_B) not older than the last frame, and one before it
+        self._imu, self._monitor = InertialBuffer(self.config.health), HealthMonitor(self.config.health)
         self._pre: Preintegrated | None = None  # since the last keyframe
+        self._number = 0  # of frames that have arrived
         self._last_t_ns: int | None = None
         self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed
         self._last: NavState | None = None
@@ -82,13 +86,7 @@ class Odometry:
 
         Samples that are not finite, beyond the sensor's range, not later than the last one or spikes are dropped and reported by the next frame.
         """
-        t = np.atleast_1d(np.asarray(t_ns, np.int64))
-        w, a = np.asarray(w_B, np.float64).reshape(-1, 3), np.asarray(a_B, np.float64).reshape(-1, 3)
-        if not len(t) == len(w) == len(a):
-            raise ValueError(f"add_imu: {len(t)} stamps, {len(w)} rates and {len(a)} accelerations; the counts must agree")
-        believed, reasons = self._screen.screen(t, w, a)
-        self._monitor.note(*reasons)
-        self._imu = tuple(np.concatenate(pair) for pair in zip(self._imu, believed, strict=True))
+        self._imu.add(t_ns, w_B, a_B)
 
     def add_frame(self, t_ns: int, left: np.ndarray, right: np.ndarray | None = None) -> FrameOutput:
         """Process one frame: left, right (height, width) uint8, right None in mono; returns its state, tracks, counts and health.
@@ -96,49 +94,43 @@ class Odometry:
         Feed the inertial samples up to the first one at or after `t_ns` before. A frame that is not later than the last one is left
         out: its output has no state, and the reason. Raises ValueError for pictures of another size.
         """
-        frame, counts, clock = self._eyes.ordered(StereoFrame(t_ns, left, right)), new_counts(), _Clock()
-        self._front_end.check(frame)
-        if self._last_t_ns is not None and t_ns <= self._last_t_ns:
-            return self._left_out(t_ns, counts)
-        stamp = t_ns + self._beat.enter(t_ns)
-        at_ns = self._on_imu_clock(stamp)
-        R_C1C0, span = self._advance(frame, at_ns)
-        clock.lap("imu")
-        seen, solved_t_ns = self._looked(frame, at_ns, R_C1C0, span, counts, clock)
-        state, work = None, None
-        if self._pre is not None:
-            state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
-            self._ask_when(state)
-            if self._eyes.must_swap(frame, "picture_blind" in seen.notes):
-                state, seen = self._swapped(state, frame, counts)
-            elif self._monitor.must_restart(state, len(seen.observations.ids)):
-                state = self._restarted(state)
-            clock.lap("refine")
-        elif len(self._imu[0]):
-            self._start(at_ns)
-        if rests := self._rests(seen):
-            state = self._hold(seen, counts)
-            clock.lap("back_end")
-        elif self._initialised_by and (seen.is_keyframe or self._pre is None):
-            work = self._entry(seen.observations, state, t_ns, self._instant(stamp, at_ns))
-            if self._pre is None:  # the first of a window: only its solution is a state
-                state, work, solved_t_ns = work(counts), None, t_ns
-                self._settle()
-                clock.lap("back_end")
-        self._monitor.look(seen, self.calibration.right is not None, self._eyes.other_sees(frame))
-        self._last_t_ns, self._at_ns, self._last = t_ns, at_ns, state
-        output = FrameOutput(t_ns, state, seen.tracks, counts, self._health(t_ns, state), seen.is_keyframe and not rests, clock.laps, solved_t_ns)
-        if work is not None:
-            self._solving.start(work)
-        return output
+        self._require_idle("add_frame")
+        if self._is_late(t_ns):
+            return self._left_out(t_ns, left, right)
+        arrival, self._workers.are_busy = self._arrive(t_ns, left, right), False
+        self._look(arrival)
+        return self._conclude(arrival)
+
+    def feed(self, t_ns: int, left: np.ndarray, right: np.ndarray | None = None) -> list[FrameOutput]:
+        """As `add_frame`, for whoever has the next frame at hand already: with more than one thread it returns while the front end looks at
+        this frame, with the outputs that were still to come of frames before it. `flush` gives the last one. The same bits."""
+        if self._ahead is None:
+            return [self.add_frame(t_ns, left, right)]
+        outputs = self._concluded() if self._must_wait(t_ns) else []
+        if self._is_late(t_ns):
+            return [*outputs, self._left_out(t_ns, left, right)]
+        before, arrival = self._on_its_way, self._arrive(t_ns, left, right)
+        self._workers.are_busy = True
+        arrival.looking = self._ahead.submit(self._look, arrival)
+        self._on_its_way = arrival
+        return [*outputs, self._conclude(before)] if before is not None else outputs
+
+    def flush(self) -> list[FrameOutput]:
+        """The output of a frame that `feed` has left on its way, if there is one."""
+        if self._on_its_way is None:
+            return []
+        self._on_its_way.looking.result()
+        return self._concluded()
 
     def finish(self) -> np.ndarray:
         """Wait for the last keyframe to be solved; returns counts (events,) of that work, which no frame has heard of. More frames may follow."""
+        self._require_idle("finish")
         self._solving.wait()
         return self._solving.counts if self._solving.is_pending else new_counts()
 
     def state_dict(self) -> Table:
         """Everything that the coming outputs depend on, as plain arrays by name: `numpy.savez` keeps them without pickle."""
+        self._require_idle("state_dict")
         self._solving.wait()
         parts = [self._front_end.state_dict(), self._back_end.state_dict()]
         parts += [pack(part, part.prototypes(), name) for name, part in self._parts()]
@@ -166,8 +158,8 @@ class Odometry:
 
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
-        parts = {"eyes": self._eyes, "screen": self._screen, "monitor": self._monitor, "standstill": self._standstill, "beat": self._beat, "solving": self._solving}
-        return list(parts.items())
+        parts = {"eyes": self._eyes, "imu": self._imu, "screen": self._imu.screen, "monitor": self._monitor, "standstill": self._standstill}
+        return list((parts | {"beat": self._beat, "solving": self._solving}).items())
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -184,12 +176,32 @@ class Odometry:
         self._solving.wait()
         return self._back_end.snapshot()
 
-    def _left_out(self, t_ns: int, counts: np.ndarray) -> FrameOutput:
+    def _left_out(self, t_ns: int, left: np.ndarray, right: np.ndarray | None) -> FrameOutput:
         """A frame that came too late: nothing is done with it."""
+        self._front_end.check(self._eyes.ordered(StereoFrame(t_ns, left, right)))
         self._solving.wait()
         reason = "frame_duplicate" if t_ns == self._last_t_ns else "frame_out_of_order"
         health = self._monitor.left_out(reason, self._initialised_by, self._back_end.repairs)
-        return FrameOutput(t_ns, None, self._front_end.no_tracks(), counts, health, False)
+        return FrameOutput(t_ns, None, self._front_end.no_tracks(), new_counts(), health, False)
+
+    def _is_late(self, t_ns: int) -> bool:
+        return self._last_t_ns is not None and t_ns <= self._last_t_ns
+
+    def _require_idle(self, what: str) -> None:
+        if self._on_its_way is not None:
+            raise RuntimeError(f"Odometry.{what}: a frame is on its way; take its output by `flush` before")
+
+    def _must_wait(self, t_ns: int) -> bool:
+        """Whether the frame on its way must be concluded before the one stamped t_ns may arrive: at the start, in the dark, and where that is late."""
+        if self._on_its_way is None:
+            return False
+        self._on_its_way.looking.result()
+        return self._pre is None or self._front_end.is_holding or self._is_late(t_ns)
+
+    def _concluded(self) -> list[FrameOutput]:
+        """The output of the frame on its way."""
+        arrival, self._on_its_way = self._on_its_way, None
+        return [] if arrival is None else [self._conclude(arrival)]
 
     def calibration_estimate(self) -> Estimate | None:
         """What is known of the time offset and of the rig's place on the body; None where neither is estimated (`online` in the configuration)."""
@@ -198,32 +210,145 @@ class Odometry:
 
     def needs_imu_until(self, t_ns: int) -> int:
         """Instant (ns, the IMU's clock) up to which samples are wanted before a frame stamped t_ns."""
-        return t_ns + self._beat.shift_ns(t_ns) + self._settled.offset_ns
+        return t_ns + self._beat.shift_ns(t_ns, self._told.on_beat) + self._told.settled.offset_ns
+
+    def _arrive(self, t_ns: int, left: np.ndarray, right: np.ndarray | None) -> Arrival:
+        """Take in a frame and the inertial samples up to it. The front end must be idle, and has heard what was found up to the frame before the last."""
+        clock, frame = Clock(), self._eyes.ordered(StereoFrame(t_ns, left, right))
+        self._front_end.check(frame)
+        place = self._beat.enter(t_ns, self._told.on_beat)
+        at_ns = self._on_imu_clock(t_ns + place.moved_ns)
+        self._listen()
+        span = None if self._at_ns is None else self._imu.span(self._at_ns, at_ns, self._back_end.gyro_var, self._back_end.accel_var)
+        known, since_ns = self._told.settled, 0 if self._last_t_ns is None else t_ns - self._last_t_ns
+        R_C1C0 = np.eye(3) if span is None else turned(span, known.b_g, known.b_a, known.R_BC)
+        samples = self._imu.samples
+        self._imu.forget(at_ns, self._at_ns is None and not self._initialised_by)
+        arrival = Arrival(self._number, frame, place, at_ns, since_ns, span, samples, R_C1C0, self._imu.take_reasons(), self._unusable(frame, since_ns, R_C1C0))
+        if self._front_end.is_holding:  # features wait for a place to look at: the window must be known
+            self._catch_up(arrival)
+            arrival.expected = self._back_end.expected(self._pre) if self._pre is not None else None
+        self._number, self._last_t_ns, self._at_ns = self._number + 1, t_ns, at_ns
+        arrival.laps["imu"] = clock.lap()
+        return arrival
+
+    def _listen(self) -> None:
+        """Let the front end and the clocks know what was found up to the frame before the last."""
+        for told in self._feedback:
+            if self._told.number < told.number <= self._number - 2:
+                self._told = told
+                self._front_end.drop(told.rejected_ids)
+
+    def _tell_anew(self) -> None:
+        """Begin the feedback with what the back end knows now."""
+        self._told = Feedback(-1, self._back_end.settled(), np.zeros(0, np.int64), -1.0, False)
+        self._feedback = (self._told, self._told)
+        self._rejected = [self._told.rejected_ids]  # since the last frame
 
     def _on_imu_clock(self, stamp: int) -> int:
         """When the picture of a stamp put on the beat was taken, as far as is known, and after the last one."""
-        at_ns = stamp + self._settled.offset_ns
+        at_ns = stamp + self._told.settled.offset_ns
         return at_ns if self._at_ns is None or at_ns > self._at_ns else self._at_ns + _SHORTEST_NS
 
-    def _placed(self, seen: FrontEndOutput, at_ns: int) -> FrontEndOutput:
-        """What the front end saw, at its instant on the IMU's clock."""
-        return seen if at_ns == seen.observations.t_ns else replace(seen, observations=replace(seen.observations, t_ns=at_ns))
+    def _unusable(self, frame: StereoFrame, since_ns: int, R_C1C0: np.ndarray) -> str:
+        """Why a picture cannot be of this moment: it is the last one again, although points a few metres away have moved by more than `health.still_motion`."""
+        before, self._picture = self._picture, checksum(frame.left)
+        if before != self._picture or self._told.speed < 0.0:
+            return ""
+        angle, way = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0), self._told.speed * since_ns * 1e-9 / _USUAL_DEPTH
+        if (angle + way) * self._eyes.calibration.left.fx <= self.config.health.still_motion:
+            return ""
+        return "frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind"
 
-    def _instant(self, stamp: int, at_ns: int) -> Instant | None:
-        """Where on the IMU's clock a frame was put, and the rate there; None where clocks and extrinsics are taken as calibrated."""
-        return None if self._back_end.online is None else Instant((at_ns - stamp) * 1e-9, self._rate(at_ns))
+    def _look(self, arrival: Arrival) -> None:
+        """The front end's work on a frame; touches nothing else."""
+        clock = Clock()
+        if arrival.pass_over:
+            seen = self._front_end.pass_over(arrival.frame.t_ns, arrival.R_C1C0, arrival.pass_over)
+        else:
+            seen = self._front_end.process(arrival.frame, arrival.R_C1C0, arrival.counts, arrival.expected)
+        arrival.seen = placed(seen, arrival.at_ns)
+        arrival.laps["front_end"] = clock.lap()
 
-    def _rate(self, at_ns: int) -> np.ndarray:
-        """The measured rate (3,) rad/s at an instant."""
-        t, w, _ = self._imu
-        return np.array([np.interp(0.0, (t - at_ns).astype(np.float64), w[:, k]) for k in range(3)])
+    def _catch_up(self, arrival: Arrival) -> None:
+        """Take over a keyframe's solution, if one is at work, and integrate the inertial samples from there."""
+        clock, arrival.caught_up = Clock(), True
+        if self._solving.is_pending:
+            arrival.laps["back_end"] = self._solving.finish(arrival.counts)
+            self._settle()
+            arrival.solved_t_ns = self._key_t_ns
+        if self._pre is not None and arrival.span is not None:
+            integrate_span(self._pre, *arrival.span, arrival.counts)
+        arrival.laps["solve_wait"] = clock.lap()
 
-    def _ask_when(self, state: NavState) -> None:
+    def _settle(self) -> None:
+        """Let the window's new solution be told, and begin a new inertial factor at its biases."""
+        self._rejected.append(self._back_end.rejected_ids)
+        self._pre = self._back_end.preintegration()
+
+    def _conclude(self, arrival: Arrival) -> FrameOutput:
+        """The state of a frame that the front end has looked at, and its verdict; a keyframe is left at work."""
+        self._report(arrival)
+        if not arrival.caught_up:
+            self._catch_up(arrival)
+        clock, counts, frame = Clock(), arrival.counts, arrival.frame
+        seen = arrival.seen.without(np.concatenate([self._feedback[1].rejected_ids, *self._rejected]))
+        state, work = None, None
+        if self._pre is not None:
+            state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
+            self._ask_when(arrival, state)
+            if self._eyes.must_swap(frame, "picture_blind" in seen.notes):
+                state, seen = self._swapped(state, frame, counts)
+            elif self._monitor.must_restart(state, len(seen.observations.ids)):
+                state = self._restarted(state)
+            arrival.laps["refine"] = clock.lap()
+        elif len(arrival.samples[0]):
+            self._start(arrival)
+        if rests := self._rests(seen):
+            state = self._hold(seen, counts)
+        elif self._initialised_by and (seen.is_keyframe or self._pre is None):
+            work = self._entry(arrival, seen.observations, state)
+            if self._pre is None:  # the first of a window: only its solution is a state
+                state, work, arrival.solved_t_ns = work(counts), None, frame.t_ns
+                self._settle()
+        if work is None and (rests or seen.is_keyframe):
+            arrival.laps["back_end"] = arrival.laps.get("back_end", 0) + clock.lap()
+        self._monitor.look(seen, self.calibration.right is not None, self._eyes.other_sees(frame))
+        self._last = state
+        speed = -1.0 if state is None else float(np.linalg.norm(state.v_WB))
+        self._feedback = (self._feedback[1], Feedback(arrival.number, self._back_end.settled(), np.concatenate(self._rejected), speed, self._beat.follows))
+        self._rejected = [self._rejected[0][:0]]
+        health = self._health(frame.t_ns, state)
+        if work is not None:
+            self._solving.start(work)
+        return FrameOutput(frame.t_ns, state, seen.tracks, counts, health, seen.is_keyframe and not rests, arrival.laps, arrival.solved_t_ns)
+
+    def _report(self, arrival: Arrival) -> None:
+        """Tell monitor and standstill of what has arrived."""
+        self._monitor.note(*arrival.notes)
+        if arrival.span is not None:
+            self._monitor.interval(arrival.span.begin, arrival.at_ns, arrival.span.t_ns, arrival.since_ns)
+        self._standstill.feed(*arrival.samples, arrival.at_ns)
+        self._monitor.note(*arrival.seen.notes)
+
+    def _ask_when(self, arrival: Arrival, state: NavState) -> None:
         """Let the beat hear when the picture of a refined state was taken, if it saw enough to tell."""
-        if self._beat.scatters():
+        if arrival.place.scatters:
             self._monitor.note("uneven_stamps")
+        late = None
         if self._back_end.tracked >= self.config.health.min_tracks:
-            self._beat.hear(lateness(self._back_end.predict(self._pre), state, self._rate(state.t_ns) - state.b_g))
+            late = lateness(self._back_end.predict(self._pre), state, rate_at(arrival.samples, state.t_ns) - state.b_g)
+        self._beat.hear(arrival.place, late)
+
+    def _entry(self, arrival: Arrival, observations: Observations, state: NavState | None) -> Callable[[np.ndarray], NavState]:
+        """The work of entering a keyframe into the window."""
+        self._standstill.drop_anchor()
+        self._key_t_ns = arrival.frame.t_ns
+        instant = None
+        if self._back_end.online is not None:
+            instant = Instant((arrival.at_ns - arrival.frame.t_ns - arrival.place.moved_ns) * 1e-9, rate_at(arrival.samples, arrival.at_ns))
+        pre, back_end, rest = self._pre, self._back_end, self._standstill.current
+        return lambda counts: back_end.add_keyframe(observations, pre, state, counts, instant, rest)
 
     def _rests(self, seen: FrontEndOutput) -> bool:
         """Whether the rig still rests where the newest keyframe does."""
@@ -237,100 +362,14 @@ class Odometry:
         state = self._back_end.hold(at_ns, self._pre.dt[0])
         if seen.is_keyframe and rest is not None and rest.seconds >= 2.0 * self._back_end.rest_seconds:
             state = self._back_end.rest_longer(state, rest, counts)
-            self._front_end.drop(self._back_end.rejected_ids)
-        self._pre, self._settled = self._back_end.preintegration(), self._back_end.settled()
+            self._rejected.append(self._back_end.rejected_ids)
+        self._pre = self._back_end.preintegration()
         return state
 
-    def _looked(
-        self, frame: StereoFrame, at_ns: int, R_C1C0: np.ndarray, span: _Span | None, counts: np.ndarray, clock: "_Clock"
-    ) -> tuple[FrontEndOutput, int | None]:
-        """What the front end sees, and the stamp of a keyframe that is now solved, which goes on meanwhile.
-
-        Where features wait for a place to look at, the window must be known first.
-        """
-        solved_t_ns = self._caught_up(span, counts, clock) if (first := self._front_end.is_holding) else None
-        seen = self._placed(self._look(frame, R_C1C0, counts), at_ns)
-        clock.lap("front_end")
-        if not first:
-            solved_t_ns = self._caught_up(span, counts, clock)
-            if solved_t_ns is not None:
-                seen = seen.without(self._back_end.rejected_ids)
-        return seen, solved_t_ns
-
-    def _caught_up(self, span: _Span | None, counts: np.ndarray, clock: "_Clock") -> int | None:
-        """Take over a keyframe's solution, if one is at work, and integrate the inertial samples from there; returns that keyframe's stamp."""
-        solved_t_ns = None
-        if self._solving.is_pending:
-            clock.laps["back_end"] = self._solving.finish(counts)
-            self._settle()
-            solved_t_ns = self._key_t_ns
-        if self._pre is not None and span is not None:
-            integrate_span(self._pre, *span, counts)
-        clock.lap("solve_wait")
-        return solved_t_ns
-
-    def _entry(self, observations: Observations, state: NavState | None, t_ns: int, instant: Instant | None) -> Callable[[np.ndarray], NavState]:
-        """The work of entering a keyframe into the window."""
-        self._standstill.drop_anchor()
-        self._key_t_ns = t_ns
-        pre, back_end, rest = self._pre, self._back_end, self._standstill.current
-        return lambda counts: back_end.add_keyframe(observations, pre, state, counts, instant, rest)
-
-    def _settle(self) -> None:
-        """Let the window's new solution be known, and begin a new inertial factor at its biases."""
-        self._front_end.drop(self._back_end.rejected_ids)
-        self._pre, self._settled = self._back_end.preintegration(), self._back_end.settled()
-
-    def _advance(self, frame: StereoFrame, at_ns: int) -> tuple[np.ndarray, _Span | None]:
-        """Take the inertial samples up to a frame, taken at_ns on their clock.
-
-        Returns R_C1C0 (3, 3), the gyro's rotation of left-camera rays since the last frame by what is settled, and what to integrate.
-        """
-        t, w, a = self._imu
-        R_BC, span, R = self._settled.R_BC, None, np.eye(3)
-        if self._at_ns is not None:
-            begin = self._at_ns
-            self._monitor.interval(begin, at_ns, t, frame.t_ns - self._last_t_ns)
-            step = preintegrated(self._settled.b_g, self._settled.b_a)
-            span = (t, w, a, begin, at_ns, *self._noise(begin, at_ns))
-            integrate_span(step, *span, new_counts())
-            R = R_BC.T @ step.dR.T @ R_BC
-        self._standstill.feed(t, w, a, at_ns)
-        oldest = at_ns if self._at_ns is not None or self._initialised_by else at_ns - _HISTORY_NS
-        keep = max(int(np.searchsorted(t, oldest, "right")) - 1, 0)
-        self._imu = (t[keep:], w[keep:], a[keep:])
-        return orthonormalised(np.ascontiguousarray(R)), span
-
-    def _noise(self, begin: int, end: int) -> tuple[float, float]:
-        """Variances of gyro and accelerometer, densities squared, between two frames; where the range ended, what lies beyond is a guess."""
-        gyro, accel = self._back_end.gyro_var, self._back_end.accel_var
-        if self._screen.saturated_ns <= begin:
-            return gyro, accel
-        seconds = (end - begin) * 1e-9
-        return gyro + GAP_GYRO**2 * seconds, accel + GAP_ACCEL**2 * seconds
-
-    def _look(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray) -> FrontEndOutput:
-        """The front end's view of a frame; a picture that cannot be of this moment is passed over."""
-        before, self._picture = self._picture, _checksum(frame.left)
-        if before == self._picture and self._last is not None and self._moved(frame.t_ns, R_C1C0):
-            seen = self._front_end.pass_over(frame.t_ns, R_C1C0, "frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind")
-            self._monitor.note(*seen.notes)
-            return seen
-        expected = self._back_end.expected(self._pre) if self._front_end.is_holding and self._pre is not None else None
-        seen = self._front_end.process(frame, R_C1C0, counts, expected)
-        self._monitor.note(*seen.notes)
-        return seen
-
-    def _moved(self, t_ns: int, R_C1C0: np.ndarray) -> bool:
-        """Whether points a few metres away have moved by more than `health.still_motion` since the last frame."""
-        angle = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0)
-        way = np.linalg.norm(self._last.v_WB) * (t_ns - self._last_t_ns) * 1e-9 / _USUAL_DEPTH
-        return (angle + way) * self._eyes.calibration.left.fx > self.config.health.still_motion
-
-    def _start(self, t_ns: int) -> None:
-        t, w, a = self._imu
-        upto = max(int(np.searchsorted(t, t_ns, "right")), 1)
-        initial = initial_state(t[:upto], w[:upto], a[:upto], t_ns, self.config.initial)
+    def _start(self, arrival: Arrival) -> None:
+        t, w, a = arrival.samples
+        upto = max(int(np.searchsorted(t, arrival.at_ns, "right")), 1)
+        initial = initial_state(t[:upto], w[:upto], a[:upto], arrival.at_ns, self.config.initial)
         self._back_end.start(initial)
         self._initialised_by = initial.how
 
@@ -341,10 +380,11 @@ class Odometry:
         self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id, self._workers)
         self._back_end = BackEnd(self._eyes.calibration, self.config)
         self._back_end.take_over(weak)
+        self._tell_anew()
         self._restarted(state)
         swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
-        self._picture = _checksum(swapped.left)
-        return None, self._placed(self._front_end.process(swapped, np.eye(3), counts), state.t_ns)
+        self._picture = checksum(swapped.left)
+        return None, placed(self._front_end.process(swapped, np.eye(3), counts), state.t_ns)
 
     def _restarted(self, state: NavState) -> None:
         """Open the window anew in place; the keyframe that follows is its first."""
@@ -358,20 +398,3 @@ class Odometry:
         if state is not None and self._back_end.online is not None:
             self._monitor.note(*self._back_end.online.reasons())
         return self._monitor.verdict(t_ns, state, self._back_end.tracked, self._back_end.innovation, self._initialised_by, self._back_end.repairs)
-
-
-def _checksum(picture: np.ndarray) -> int:
-    """Of every eighth row: no two pictures of a camera agree in those and differ in others."""
-    return zlib.crc32(np.ascontiguousarray(picture[::8]))
-
-
-class _Clock:
-    """Stage times in ns: each `lap` names what went on since the one before."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, int] = {}
-        self._at = time.perf_counter_ns()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter_ns()
-        self.laps[name], self._at = now - self._at, now

@@ -177,7 +177,7 @@ class FrontEnd:
         def follow(part: slice, own_counts: np.ndarray) -> None:
             klt.track(previous, current, live.uv[part], guess[part], top, self._klt_stored, uv[part], status[part], residual[part], own_counts)
 
-        self._workers.share(len(uv), follow, counts)
+        self._workers.share(len(uv), follow, counts, is_small=True)
         rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
         rays.reject_out_of_view(arrived, self._lens.fmt, status)
         self._reject(rotated, arrived, status, counts)

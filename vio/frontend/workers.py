@@ -16,16 +16,19 @@ class Workers:
     def __init__(self, threads: int = 1) -> None:
         """threads: at least 1, which is the calling thread alone."""
         self._threads = threads
+        self.are_busy = False  # whether the other threads have work of their own: then only what is worth it is shared
         self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="features") if threads > 1 else None
 
-    def share(self, rows: int, work: Callable[[slice, np.ndarray], None], counts: np.ndarray) -> None:
+    def share(self, rows: int, work: Callable[[slice, np.ndarray], None], counts: np.ndarray, is_small: bool = False) -> None:
         """Call `work(part, counts)` for parts that make up slice(0, rows), at the same time; counts: int64 by `Event`, added to.
+
+        is_small: the work of a few ms in all, which is not shared with threads that are busy.
 
         work reads what it likes, and writes to the rows of its part and to its counts alone. Each thread takes the next part when it is
         done with one, so one that finds its processor busy holds up no other.
         """
         parts = min(_PARTS * self._threads, max(rows // _FEWEST, 1))
-        if self._pool is None or parts == 1:
+        if self._pool is None or parts == 1 or (is_small and self.are_busy):
             work(slice(0, rows), counts)
             return
         left = deque(slice(rows * k // parts, rows * (k + 1) // parts) for k in range(parts))
