@@ -4,7 +4,7 @@ import time
 import zlib
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,40 @@ class Arrival:
 
 
 _UNTOLD = Settled(np.zeros(3), np.zeros(3), np.eye(3), 0)
-SILENCE = Feedback(-1, _UNTOLD, np.zeros(0, np.int64), -1.0, False)
+_SILENCE = Feedback(-1, _UNTOLD, np.zeros(0, np.int64), -1.0, False)
+
+
+class Mailbox:
+    """Feedback on its way: what was found at frame n is heard by frame n + 2 and later ones, whatever the order of work."""
+
+    def __init__(self, settled: Settled) -> None:
+        """settled: known to the first frames."""
+        self.heard = _SILENCE._replace(settled=settled)
+        self._letters = (self.heard, self.heard)  # of the last two frames
+        self._rejected = [self.heard.rejected_ids]  # by the frame at hand
+
+    def prototypes(self) -> dict[str, Any]:
+        """What `vio.saved` is to keep, between two frames."""
+        return {"heard": _SILENCE, "_letters": (_SILENCE, _SILENCE)}
+
+    def hear(self, number: int) -> list[np.ndarray]:
+        """Let `heard` be what frame `number` may know; returns what has to be dropped: ids (n,) of features."""
+        new = [letter for letter in self._letters if self.heard.number < letter.number <= number - 2]
+        self.heard = new[-1] if new else self.heard
+        return [letter.rejected_ids for letter in new if len(letter.rejected_ids)]
+
+    def reject(self, ids: np.ndarray) -> None:
+        """Features (n,) that the frame at hand finds wanting."""
+        self._rejected.append(ids)
+
+    def unheard(self) -> np.ndarray:
+        """Ids (n,) of features found wanting of which the front end could not know when it looked at the frame at hand."""
+        return np.concatenate([self._letters[1].rejected_ids, *self._rejected])
+
+    def send(self, number: int, settled: Settled, speed: float, on_beat: bool) -> None:
+        """End the frame at hand."""
+        self._letters = (self._letters[1], Feedback(number, settled, np.concatenate(self._rejected), speed, on_beat))
+        self._rejected = [self._rejected[0][:0]]
 
 
 def checksum(picture: np.ndarray) -> int:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vio.config import OnlineConfig
+from vio.kernels import njit
 from vio.lie import so3_log
 from vio.types import NavState
 
@@ -21,6 +22,7 @@ _WITNESSES = 40  # frames whose lateness is compared with their place
 _USUAL_DEPTH = 8.0  # m, to weigh a shift against a turn by what they do to the picture; turns tell more, for they are known whatever the depth
 _SLOWEST = 0.1  # rad/s of the picture below which a frame says nothing about time
 _BEGIN, _END = 0.5, 0.3  # correlation from which on the pictures are believed, and below which they are no more
+_RECENT = 31  # stamps whose median interval is the beat's
 _OFF_BEAT = 0.4  # of an interval: a stamp further from the line begins another one
 
 
@@ -79,15 +81,17 @@ class Beat:
             return
         self._places = np.append(self._places, -place.after)[-_WITNESSES:]
         self._later = np.append(self._later, 1e-9 * place.moved_ns + late)[-_WITNESSES:]
-        scatters = float(np.std(self._places)) > self._config.beat_scatter
-        agreement = self._places @ self._later / max(np.linalg.norm(self._places) * np.linalg.norm(self._later), 1e-12)
-        enough = len(self._places) >= _LEAST
-        self.follows = enough and scatters and bool(agreement > (_END if self.follows else _BEGIN))
+        scatter, agreement = _compared(self._places, self._later)
+        enough = len(self._places) >= _LEAST and scatter > self._config.beat_scatter
+        self.follows = enough and bool(agreement > (_END if self.follows else _BEGIN))
 
     def _scatters(self) -> bool:
         """Whether the intervals between the last stamps are uneven by more than a scatter of `online.beat_scatter` would make them, by half as much again."""
+        if len(self._t_ns) < _SHORT:
+            return False
         steps = np.diff(self._t_ns[-_SHORT:]) / np.maximum(np.diff(self._numbers[-_SHORT:]), 1)
-        return len(steps) == _SHORT - 1 and float(np.std(steps)) > 1.5 * np.sqrt(2.0) * 1e9 * self._config.beat_scatter
+        off = steps - steps.sum() / len(steps)
+        return float(off @ off) / len(steps) > (1.5e9 * np.sqrt(2.0) * self._config.beat_scatter) ** 2
 
     def _with(self, t_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Stamps and their numbers with one more; alone where it is off the beat."""
@@ -95,22 +99,48 @@ class Beat:
         alone = np.array([t_ns], np.int64), np.zeros(1, np.int64)
         if len(t) == 0:
             return alone
-        steps = np.diff(t) / np.diff(n)
-        interval = float(np.median(steps)) if len(steps) else float(t_ns - t[-1])
+        steps = np.sort(np.diff(t[-_RECENT:]) / np.diff(n[-_RECENT:]))
+        interval = float(steps[len(steps) // 2]) if len(steps) else float(t_ns - t[-1])
         number = n[-1] + max(round((t_ns - int(t[-1]) + 1e9 * self._off(t, n)) / interval), 1)
         both = np.append(t, t_ns), np.append(n, number)
         return both if abs(self._off(*both)) * 1e9 < _OFF_BEAT * interval else alone
 
     def _off(self, t_ns: np.ndarray, numbers: np.ndarray) -> float:
         """Seconds by which the last stamp is after its place on the line through all of them."""
-        if len(t_ns) < 3:
-            return 0.0
-        t, n = (t_ns - t_ns[-1]) * 1e-9, (numbers - numbers[-1]).astype(np.float64)
-        mean_t, arm = t.mean(), n - n.mean()
-        slope = float(arm @ t) / float(arm @ arm)
-        return -float(mean_t + slope * (0.0 - n.mean()))
+        return _end_off(t_ns, numbers)
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
         stamps, seconds = dict.fromkeys(("_t_ns", "_numbers"), np.zeros(0, np.int64)), dict.fromkeys(("_places", "_later"), np.zeros(0))
         return {**stamps, **seconds, "follows": False}
+
+
+@njit
+def _end_off(t_ns, numbers):
+    """Seconds by which the last of stamps (n,) lies after its place on the least-squares line over their numbers (n,); nothing for less than three."""
+    n = t_ns.shape[0]
+    if n < 3:
+        return 0.0
+    mean_t, mean_n, product, square = 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        mean_t += (t_ns[i] - t_ns[n - 1]) * 1e-9 / n
+        mean_n += float(numbers[i] - numbers[n - 1]) / n
+    for i in range(n):
+        arm = float(numbers[i] - numbers[n - 1]) - mean_n
+        product += arm * (t_ns[i] - t_ns[n - 1]) * 1e-9
+        square += arm * arm
+    return product / square * mean_n - mean_t
+
+
+@njit
+def _compared(places, later):
+    """Standard deviation of places (n,), and how far they and `later` (n,) go together: the cosine between the two."""
+    n, mean, var, dot, a, b = places.shape[0], 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        mean += places[i] / n
+    for i in range(n):
+        var += (places[i] - mean) ** 2 / n
+        dot += places[i] * later[i]
+        a += places[i] * places[i]
+        b += later[i] * later[i]
+    return np.sqrt(var), dot / max(np.sqrt(a * b), 1e-12)

@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 
 from vio.config import HealthConfig
+from vio.kernels import njit
 from vio.saved import Maybe
 from vio.types import FrontEndOutput, Health, HealthState, NavState, TrackStatus
 
@@ -51,6 +52,7 @@ class ImuScreen:
     def __init__(self, limits: HealthConfig) -> None:
         """Believe nothing yet."""
         self._limits = limits
+        self._limit = np.repeat([limits.max_gyro, limits.max_accel], 3)
         self._jump = np.repeat([limits.max_gyro_jump, limits.max_accel_jump], 3)
         self._floor = np.repeat([limits.saturated_gyro, limits.saturated_accel], 3)
         self.newest_ns = self.last_ns = np.iinfo(np.int64).min  # the newest sample, and the newest believed one
@@ -61,10 +63,20 @@ class ImuScreen:
 
     def screen(self, t_ns: np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> tuple[Samples, list[str]]:
         """The samples to be believed out of t_ns (n,), w_B, a_B (n, 3), and the reasons why others are not."""
-        y = np.hstack([w_B, a_B])
+        if len(t_ns) and len(self.last) and _are_plain(t_ns, w_B, a_B, self.newest_ns, self.last, self._limit, self._jump, self._floor, self.top):
+            self.newest_ns = self.last_ns = int(t_ns[-1])
+            self.spikes = 0
+            self._keep(np.hstack([w_B[1 - _EQUAL_BELOW :], a_B[1 - _EQUAL_BELOW :]]))
+            return (t_ns, w_B, a_B), []
+        return self._sifted(t_ns, np.hstack([w_B, a_B]))
+
+    def _keep(self, y: np.ndarray) -> None:
+        self.last = np.concatenate([self.last, y])[1 - _EQUAL_BELOW :]
+
+    def _sifted(self, t_ns: np.ndarray, y: np.ndarray) -> tuple[Samples, list[str]]:
+        """As `screen`, of samples y (n, 6) that are not all plain."""
         with np.errstate(invalid="ignore"):
-            limit = np.repeat([self._limits.max_gyro, self._limits.max_accel], 3)
-            sane = (np.abs(y) <= limit).all(axis=1)  # false for NaN
+            sane = (np.abs(y) <= self._limit).all(axis=1)  # false for NaN
         t, y = t_ns[sane], y[sane]
         ordered = t > np.maximum.accumulate(np.concatenate([[self.newest_ns], t]))[:-1]
         t, y = t[ordered], y[ordered]
@@ -73,7 +85,7 @@ class ImuScreen:
         t, y = t[calm], y[calm]
         self.last_ns = int(t[-1]) if len(t) else self.last_ns
         saturated = self._saturated(t, y)
-        self.last = np.concatenate([self.last, y])[1 - _EQUAL_BELOW :]
+        self._keep(y)
         found = {"imu_bad_sample": not sane.all(), "imu_out_of_order": not ordered.all(), "imu_spike": not calm.all(), "imu_saturated": saturated}
         return (t, y[:, :3], y[:, 3:]), [reason for reason, holds in found.items() if holds]
 
@@ -112,6 +124,32 @@ class ImuScreen:
         return {"newest_ns": 0, "last_ns": 0, "last": np.zeros((0, 6)), "top": np.zeros(6), "spikes": 0, "saturated_ns": 0}
 
 
+@njit
+def _are_plain(t_ns, w_B, a_B, newest_ns, last, limit, jump, floor, top):
+    """Whether samples (n,), (n, 3), (n, 3) after those of `last` (k, 6) are in order, in range and without a jump, and none is near the end of
+    the range three times in a row; then top (6,), the largest magnitudes so far, takes them in."""
+    n, k = t_ns.shape[0], last.shape[0]
+    for i in range(n):
+        if t_ns[i] <= (newest_ns if i == 0 else t_ns[i - 1]):
+            return False
+    for j in range(6):
+        before, equal = last[k - 1, j], 1
+        while equal < k and last[k - 1 - equal, j] == before:
+            equal += 1
+        for i in range(n):
+            y = w_B[i, j] if j < 3 else a_B[i, j - 3]
+            if not (abs(y) <= limit[j] and abs(y - before) <= jump[j]):
+                return False
+            equal = equal + 1 if y == before else 1
+            if equal >= _EQUAL_AT_TOP and abs(y) >= floor[j]:
+                return False
+            before = y
+    for j in range(6):
+        for i in range(n):
+            top[j] = max(top[j], abs(w_B[i, j] if j < 3 else a_B[i, j - 3]))
+    return True
+
+
 class HealthMonitor:
     """Collects the reasons of a frame and gives the verdict on it."""
 
@@ -139,9 +177,9 @@ class HealthMonitor:
         if step > self._limits.frame_gap * usual:
             self.note("frame_gap")
         self._intervals = np.append(self._intervals, step)[-_USUAL:]
-        inside = imu_t_ns[(imu_t_ns > begin_ns) & (imu_t_ns < end_ns)]
-        edges = np.concatenate([[begin_ns], inside, [end_ns]])
-        if len(imu_t_ns) == 0 or (np.diff(edges) > round(self._limits.imu_gap * 1e9)).any():
+        first, last = np.searchsorted(imu_t_ns, begin_ns, "right"), np.searchsorted(imu_t_ns, end_ns)
+        gaps = np.diff(np.concatenate([[begin_ns], imu_t_ns[first:last], [end_ns]]))
+        if len(imu_t_ns) == 0 or gaps.max() > round(self._limits.imu_gap * 1e9):
             self.note("imu_gap")
 
     def look(self, seen: FrontEndOutput, is_stereo: bool, other_sees: bool = True) -> None:
@@ -153,8 +191,8 @@ class HealthMonitor:
             self.note("no_stereo")
         if len(seen.observations.ids) == 0:
             return
-        against = np.isin(tracks.status, (TrackStatus.OUTLIER, TrackStatus.GATED))
-        self._contradictions = np.append(self._contradictions, against.mean())[-_RECENT:]
+        against = np.count_nonzero((tracks.status == TrackStatus.OUTLIER) | (tracks.status == TrackStatus.GATED)) / len(tracks.status)
+        self._contradictions = np.append(self._contradictions, against)[-_RECENT:]
         if len(self._contradictions) == _RECENT and self._contradictions.mean() > self._limits.max_contradictions:
             self.note("contradictions")
 

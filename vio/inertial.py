@@ -49,7 +49,7 @@ class InertialBuffer:
     def add(self, t_ns: int | np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> None:
         """See `Odometry.add_imu`."""
         t = np.atleast_1d(np.asarray(t_ns, np.int64))
-        w, a = np.asarray(w_B, np.float64).reshape(-1, 3), np.asarray(a_B, np.float64).reshape(-1, 3)
+        w, a = (np.ascontiguousarray(x, np.float64).reshape(-1, 3) for x in (w_B, a_B))
         if not len(t) == len(w) == len(a):
             raise ValueError(f"add_imu: {len(t)} stamps, {len(w)} rates and {len(a)} accelerations; the counts must agree")
         believed, reasons = self.screen.screen(t, w, a)
@@ -86,4 +86,7 @@ def turned(span: Span, b_g: np.ndarray, b_a: np.ndarray, R_BC: np.ndarray) -> np
 def rate_at(samples: tuple[np.ndarray, np.ndarray, np.ndarray], t_ns: int) -> np.ndarray:
     """Rate w_B (3,) rad/s at an instant, between two samples."""
     t, w, _ = samples
-    return np.array([np.interp(0.0, (t - t_ns).astype(np.float64), w[:, k]) for k in range(3)])
+    i = min(max(int(np.searchsorted(t, t_ns)), 1), len(t) - 1)
+    if i < 1 or not t[i - 1] < t_ns < t[i]:
+        return w[-1 if t_ns > t[-1] else min(int(np.searchsorted(t, t_ns)), len(t) - 1)]
+    return w[i - 1] + (t_ns - t[i - 1]) / (t[i] - t[i - 1]) * (w[i] - w[i - 1])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vio.arrival import SILENCE, Arrival, Clock, Feedback, checksum, placed
+from vio.arrival import Arrival, Clock, Mailbox, checksum, placed
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import doubtful, initial_state
 from vio.backend.online_calibration import Estimate, Instant
@@ -38,7 +38,7 @@ _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the cl
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
 STATE_VERSION = 2  # of `Odometry.state_dict`
 _PROTOTYPES = {
-    "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_number": 0, "_told": SILENCE, "_feedback": (SILENCE, SILENCE),
+    "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_number": 0,
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "", "_key_t_ns": 0,
 }  # fmt: skip
 
@@ -68,7 +68,7 @@ class Odometry:
         self._front_end = FrontEnd(self.calibration, self.config, self._logs, workers=self._workers)
         self._back_end = BackEnd(self.calibration, self.config)
         self._solving = Solving(self._threads)
-        self._tell_anew()
+        self._mail = Mailbox(self._back_end.settled())
         self._key_t_ns = 0  # stamp of the keyframe being solved
         self._imu, self._monitor = InertialBuffer(self.config.health), HealthMonitor(self.config.health)
         self._pre: Preintegrated | None = None  # since the last keyframe
@@ -159,7 +159,7 @@ class Odometry:
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
         parts = {"eyes": self._eyes, "imu": self._imu, "screen": self._imu.screen, "monitor": self._monitor, "standstill": self._standstill}
-        return list((parts | {"beat": self._beat, "solving": self._solving}).items())
+        return list((parts | {"mail": self._mail, "beat": self._beat, "solving": self._solving}).items())
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -210,17 +210,18 @@ class Odometry:
 
     def needs_imu_until(self, t_ns: int) -> int:
         """Instant (ns, the IMU's clock) up to which samples are wanted before a frame stamped t_ns."""
-        return t_ns + self._beat.shift_ns(t_ns, self._told.on_beat) + self._told.settled.offset_ns
+        return t_ns + self._beat.shift_ns(t_ns, self._mail.heard.on_beat) + self._mail.heard.settled.offset_ns
 
     def _arrive(self, t_ns: int, left: np.ndarray, right: np.ndarray | None) -> Arrival:
         """Take in a frame and the inertial samples up to it. The front end must be idle, and has heard what was found up to the frame before the last."""
         clock, frame = Clock(), self._eyes.ordered(StereoFrame(t_ns, left, right))
         self._front_end.check(frame)
-        place = self._beat.enter(t_ns, self._told.on_beat)
+        place = self._beat.enter(t_ns, self._mail.heard.on_beat)
         at_ns = self._on_imu_clock(t_ns + place.moved_ns)
-        self._listen()
+        for ids in self._mail.hear(self._number):
+            self._front_end.drop(ids)
         span = None if self._at_ns is None else self._imu.span(self._at_ns, at_ns, self._back_end.gyro_var, self._back_end.accel_var)
-        known, since_ns = self._told.settled, 0 if self._last_t_ns is None else t_ns - self._last_t_ns
+        known, since_ns = self._mail.heard.settled, 0 if self._last_t_ns is None else t_ns - self._last_t_ns
         R_C1C0 = np.eye(3) if span is None else turned(span, known.b_g, known.b_a, known.R_BC)
         samples = self._imu.samples
         self._imu.forget(at_ns, self._at_ns is None and not self._initialised_by)
@@ -232,30 +233,17 @@ class Odometry:
         arrival.laps["imu"] = clock.lap()
         return arrival
 
-    def _listen(self) -> None:
-        """Let the front end and the clocks know what was found up to the frame before the last."""
-        for told in self._feedback:
-            if self._told.number < told.number <= self._number - 2:
-                self._told = told
-                self._front_end.drop(told.rejected_ids)
-
-    def _tell_anew(self) -> None:
-        """Begin the feedback with what the back end knows now."""
-        self._told = Feedback(-1, self._back_end.settled(), np.zeros(0, np.int64), -1.0, False)
-        self._feedback = (self._told, self._told)
-        self._rejected = [self._told.rejected_ids]  # since the last frame
-
     def _on_imu_clock(self, stamp: int) -> int:
         """When the picture of a stamp put on the beat was taken, as far as is known, and after the last one."""
-        at_ns = stamp + self._told.settled.offset_ns
+        at_ns = stamp + self._mail.heard.settled.offset_ns
         return at_ns if self._at_ns is None or at_ns > self._at_ns else self._at_ns + _SHORTEST_NS
 
     def _unusable(self, frame: StereoFrame, since_ns: int, R_C1C0: np.ndarray) -> str:
         """Why a picture cannot be of this moment: it is the last one again, although points a few metres away have moved by more than `health.still_motion`."""
         before, self._picture = self._picture, checksum(frame.left)
-        if before != self._picture or self._told.speed < 0.0:
+        if before != self._picture or self._mail.heard.speed < 0.0:
             return ""
-        angle, way = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0), self._told.speed * since_ns * 1e-9 / _USUAL_DEPTH
+        angle, way = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0), self._mail.heard.speed * since_ns * 1e-9 / _USUAL_DEPTH
         if (angle + way) * self._eyes.calibration.left.fx <= self.config.health.still_motion:
             return ""
         return "frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind"
@@ -283,7 +271,7 @@ class Odometry:
 
     def _settle(self) -> None:
         """Let the window's new solution be told, and begin a new inertial factor at its biases."""
-        self._rejected.append(self._back_end.rejected_ids)
+        self._mail.reject(self._back_end.rejected_ids)
         self._pre = self._back_end.preintegration()
 
     def _conclude(self, arrival: Arrival) -> FrameOutput:
@@ -292,7 +280,8 @@ class Odometry:
         if not arrival.caught_up:
             self._catch_up(arrival)
         clock, counts, frame = Clock(), arrival.counts, arrival.frame
-        seen = arrival.seen.without(np.concatenate([self._feedback[1].rejected_ids, *self._rejected]))
+        rejected = self._mail.unheard()
+        seen = arrival.seen.without(rejected) if len(rejected) else arrival.seen
         state, work = None, None
         if self._pre is not None:
             state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
@@ -316,8 +305,7 @@ class Odometry:
         self._monitor.look(seen, self.calibration.right is not None, self._eyes.other_sees(frame))
         self._last = state
         speed = -1.0 if state is None else float(np.linalg.norm(state.v_WB))
-        self._feedback = (self._feedback[1], Feedback(arrival.number, self._back_end.settled(), np.concatenate(self._rejected), speed, self._beat.follows))
-        self._rejected = [self._rejected[0][:0]]
+        self._mail.send(arrival.number, self._back_end.settled(), speed, self._beat.follows)
         health = self._health(frame.t_ns, state)
         if work is not None:
             self._solving.start(work)
@@ -362,7 +350,7 @@ class Odometry:
         state = self._back_end.hold(at_ns, self._pre.dt[0])
         if seen.is_keyframe and rest is not None and rest.seconds >= 2.0 * self._back_end.rest_seconds:
             state = self._back_end.rest_longer(state, rest, counts)
-            self._rejected.append(self._back_end.rejected_ids)
+            self._mail.reject(self._back_end.rejected_ids)
         self._pre = self._back_end.preintegration()
         return state
 
@@ -380,7 +368,7 @@ class Odometry:
         self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id, self._workers)
         self._back_end = BackEnd(self._eyes.calibration, self.config)
         self._back_end.take_over(weak)
-        self._tell_anew()
+        self._mail = Mailbox(self._back_end.settled())
         self._restarted(state)
         swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
         self._picture = checksum(swapped.left)

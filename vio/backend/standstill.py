@@ -10,6 +10,7 @@ import numpy as np
 
 from vio.backend.rest import Rest
 from vio.config import Config
+from vio.kernels import njit
 from vio.saved import Maybe
 
 _OUTLYING = 3.0  # displacements further than so many times the median from it belong to things that move on their own
@@ -139,7 +140,7 @@ class Standstill:
         """Whether the samples of the span tremble no more than at rest, and none is missing."""
         t, w, a = self._samples
         enough = len(t) >= 10 and int(t[-1] - t[0]) >= 0.9 * self._span_ns
-        return bool(enough and w.std(axis=0).max() < self._limit.still_gyro and a.std(axis=0).max() < self._limit.still_accel)
+        return bool(enough and _tremble(w) < self._limit.still_gyro and _tremble(a) < self._limit.still_accel)
 
     def _average(self, new: _Samples, dt: float) -> None:
         """Let samples that cover dt seconds into the means, which look back `memory` seconds."""
@@ -148,3 +149,17 @@ class Standstill:
         share = min(dt / max(seconds, 1e-9), 1.0)
         pairs = ((self.rest.w_B, new.w_B), (self.rest.a_B, new.a_B))
         self.rest = Rest(seconds, *(old + share * (now.mean(axis=0) - old) for old, now in pairs))
+
+
+@njit
+def _tremble(samples):
+    """The largest standard deviation of the columns of samples (n, 3)."""
+    n, largest = samples.shape[0], 0.0
+    for j in range(3):
+        mean, var = 0.0, 0.0
+        for i in range(n):
+            mean += samples[i, j] / n
+        for i in range(n):
+            var += (samples[i, j] - mean) ** 2 / n
+        largest = max(largest, var)
+    return np.sqrt(largest)
