@@ -81,13 +81,13 @@ def outlier_format(config: Config, focal: float, baseline: float, logs: Logs | N
     return fmt
 
 
-@leaf
+@leaf(forceinline=True)
 def displacement(ax, ay, x1, y1, fmt):
     """Saturated difference (dx, dy) of two raw rays."""
     return narrow(x1 - ax, fmt.displacement), narrow(y1 - ay, fmt.displacement)
 
 
-@leaf
+@leaf(forceinline=True)
 def epipolar_direction(ax, ay, tx, ty, tz, fmt):
     """Raw direction (ex, ey), in `precision.epipolar`, in which the ray a moves as it comes nearer under the translation t (in `precision.direction`)."""
     ex = narrow((tx << fmt.ray_frac) - tz * ax, fmt.epipolar)
@@ -130,7 +130,7 @@ def _draw(state, n):
     return (state * n) >> _LCG_BITS
 
 
-@leaf
+@leaf(forceinline=True)
 def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
     """Whether d lies within the threshold of the ray of points sign * lambda * e, lambda >= 0."""
     across, along = fit(ex * dy - ey * dx, fmt.cross), sign * fit(ex * dx + ey * dy, fmt.cross)
@@ -228,7 +228,7 @@ def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
     return _accept(best, inlier, fmt)
 
 
-@leaf
+@leaf(forceinline=True)
 def _point_translation(ax, ay, depth_a, x1, y1, depth_1, fmt):
     """Translation r1 / rho1 - a / rho0 of one feature, raw in the translation format."""
     shift = fmt.translation_frac + fmt.inverse_depth_frac - fmt.ray_frac
@@ -249,7 +249,7 @@ def _times_square(factor, value, shift):
     return high - parity + round_shift((parity << shift) + factor * (square & ((1 << shift) - 1)), shift)
 
 
-@leaf
+@leaf(forceinline=True)
 def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     """Whether a point moved by t is seen where it is now, in the left image and (by its inverse depth) in the right one."""
     z = (1 << fmt.ray_frac) + narrow(depth_a * tz, fmt.nearness)
@@ -263,7 +263,7 @@ def _agrees(ax, ay, depth_a, x1, y1, depth_1, tx, ty, tz, fmt):
     return in_left and depth_error <= round_shift(fmt.depth_threshold * z, fmt.ray_frac)
 
 
-@leaf
+@leaf(forceinline=True)
 def _score_point(points, rays_1, depth_1, tx, ty, tz, fmt, inlier):
     total = 0
     for i in range(points.shape[0]):

@@ -44,11 +44,11 @@ def gather(image, x, y, side, stride, pixels):
     """Copy the square whose top left pixel is (x, y) into rows `stride` apart; samples outside repeat the nearest edge pixel."""
     height, width = image.shape
     if x >= 0 and y >= 0 and x + side <= width and y + side <= height:
-        for row in range(side):
-            source = image[y + row, x : x + side]
-            out = pixels[row * stride : row * stride + side]
-            for col in range(side):
-                out[col] = source[col]
+        # unsigned, for an index that may be negative is tested at each pixel
+        top, left, size, step = np.uint64(y), np.uint64(x), np.uint64(side), np.uint64(stride)
+        for row in range(size):
+            for col in range(size):
+                pixels[row * step + col] = image[top + row, left + col]
     else:
         for row in range(side):
             source = image[min(max(y + row, 0), height - 1)]

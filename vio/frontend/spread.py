@@ -11,6 +11,11 @@ _SCORE_SPAN = 1 << 32  # more than any int32 score
 
 
 @leaf
+def _is_near(x, u, rest, frac):
+    return ((x << frac) - u) * ((x << frac) - u) < rest
+
+
+@leaf
 def take(u, v, fmt, ws):
     """Mark the pixels nearer than min_distance to (u, v) (raw) and count the feature in its cell."""
     frac = fmt.position_frac
@@ -19,13 +24,20 @@ def take(u, v, fmt, ws):
     if col < 0 or row < 0 or col >= width or row >= height:
         return
     ws.cells[row * fmt.grid_rows // height, col * fmt.grid_cols // width] += 1
-    reach = fmt.min_distance
-    radius2 = (reach << frac) * (reach << frac)
-    for y in range(max(row - reach, 0), min(row + reach + 2, height)):
-        dy = (y << frac) - v
-        for x in range(max(col - reach, 0), min(col + reach + 2, width)):
-            dx = (x << frac) - u
-            if dx * dx + dy * dy < radius2:
+    radius2 = (fmt.min_distance << frac) * (fmt.min_distance << frac)
+    left, right = col + 1, col  # of the disc in this row; they move on from row to row
+    for y in range(row - fmt.min_distance, row + fmt.min_distance + 2):
+        rest = radius2 - ((y << frac) - v) * ((y << frac) - v)
+        while _is_near(left - 1, u, rest, frac):
+            left -= 1
+        while left <= col and not _is_near(left, u, rest, frac):
+            left += 1
+        while _is_near(right + 1, u, rest, frac):
+            right += 1
+        while right > col and not _is_near(right, u, rest, frac):
+            right -= 1
+        if 0 <= y < height:
+            for x in range(max(left, 0), min(right + 1, width)):
                 ws.taken[y, x] = 1
 
 
@@ -48,17 +60,19 @@ def _peaks_of_row(above, here, below, taken, best):
     for col in range(n):
         earlier, later = max(max(a0[col], a1[col]), max(a2[col], left[col])), max(max(right[col], b0[col]), max(b1[col], b2[col]))
         is_free_peak = (score[col] > earlier) & (score[col] >= later) & (taken[col] == 0)
-        best[col] = max(best[col], score[col] if is_free_peak else 0)
+        best[col] = max(best[col], score[col] if is_free_peak else np.int32(0))
 
 
 @leaf
 def _place(value, top, bottom, left, right, ws):
-    """Row-major index of the first free peak of this score within the rows top..bottom - 1 and columns left..right - 1, or -1."""
-    for row in range(top, bottom):
-        for col in range(left, right):
+    """Row-major index of the first free peak of this score in the rows top..bottom - 1 and columns left..right - 1; ws.best has theirs."""
+    width = ws.score.shape[1]
+    first = ws.score.size
+    for col in range(left, right):
+        for row in range(top, bottom if ws.best[col] == value else top):
             if ws.score[row, col] == value and ws.taken[row, col] == 0 and _is_peak(ws.score, row, col):
-                return row * ws.score.shape[1] + col
-    return -1
+                first = min(first, row * width + col)
+    return first
 
 
 @leaf

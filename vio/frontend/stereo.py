@@ -14,6 +14,7 @@ from vio.config import Config
 from vio.events import Event
 from vio.fixed import Fixed, Register, divide, fit, fit32, narrow, register, round_divide, round_shift
 from vio.frontend.carried import check_stereo
+from vio.frontend.lanes import add
 from vio.frontend.klt import KltFormat, track
 from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
@@ -105,14 +106,13 @@ def _format(config: Config, focal: float, baseline: float, logs: Logs | None) ->
 @leaf
 def _window(image, col, row, fmt, out):
     """Fill out (n,) int32 with n I - sum I of the window about (col, row)."""
-    reach, side, total = fmt.reach, 2 * fmt.reach + 1, np.int32(0)
+    top, left, side, total = np.uint64(row - fmt.reach), np.uint64(col - fmt.reach), np.uint64(2 * fmt.reach + 1), np.int32(0)
     for i in range(side):
-        source, part = image[row - reach + i, col - reach : col + reach + 1], out[i * side : (i + 1) * side]
         for j in range(side):
-            part[j] = source[j]
-            total = np.int32(total + np.int32(source[j]))
-    n = np.int32(side * side)
-    for i in range(side * side):
+            out[i * side + j] = image[top + i, left + j]
+            total = add(total, image[top + i, left + j])
+    n = np.int32(out.shape[0])
+    for i in range(out.shape[0]):
         out[i] = fit32(np.int32(np.int32(n * out[i]) - total), fmt.sample)
 
 
@@ -160,7 +160,8 @@ def _scan(right, first, last, template, col_offset, row_offset, X, Y, Z, t, radi
     """
     shift = ray_fmt.position_frac + fmt.level
     compared = 0
-    scores[:] = _WORST
+    for k in range(scores.shape[0]):
+        scores[k] = _WORST
     for k in range(first, last):
         u, v, is_ahead = candidate(X, Y, Z, k * fmt.depth_step, t, radial, ray_fmt, fmt)
         col, row = round_shift(u - col_offset, shift), round_shift(v - row_offset, shift)
