@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # no timed assertion (the first example compiles a kernel), and the same examples on every run
-settings.register_profile("tinyvio", deadline=None, derandomize=True)
+settings.register_profile("tinyvio", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tinyvio")
 
 FIRST_NS = 1403636584763555584  # beyond 2^53: a float64 cannot hold it
