@@ -151,7 +151,8 @@ def test_one_at_a_time_ends_with_a_profile_of_the_smallest_widths(plan: Path, mo
         smallest = min([bits for bits in rows.index if fine[bits]], default=getattr(Config().precision, name).bits)
         assert smallest == 1 or not fine[smallest - 1]
         assert getattr(chosen, name).bits >= smallest  # wider where both together lose too much
-    assert frame["ate_rmse_m"].iloc[-1] <= 1.5 * reference and frame["signal"].iloc[-1] == "all"
+    together = frame[frame["signal"] == "all"]  # from the widest down; the first is the last that was tried
+    assert together["ate_rmse_m"].iloc[0] <= 1.5 * reference and frame["signal"].iloc[-1] == "all"
 
 
 def _answers(address: str) -> bool:

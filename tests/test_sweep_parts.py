@@ -308,3 +308,25 @@ def test_a_ray_can_be_narrowed_as_far_as_its_format_goes(profile: str) -> None:
         assert narrowed.ray.bits == bits and narrowed.radius_sq.frac_bits <= 2 * narrowed.ray.frac_bits
         assert narrowed.radius_sq.bits - narrowed.radius_sq.frac_bits == config.precision.radius_sq.bits - config.precision.radius_sq.frac_bits
         make_lens(EUROC_CAMERA, narrowed)
+
+
+def test_registers_with_and_without_limits_are_two_kinds_of_kernels() -> None:
+    """Oracle: the types of the formats; other numbers, and a window, leave the kind as it is."""
+    narrow = with_widths(Config(), {"residual": 8})
+    others = [with_widths(Config(), {"weight": 9}), dataclasses.replace(Config(), backend=dataclasses.replace(Config().backend, window=8))]
+    assert one_run._kind(narrow) != one_run._kind(Config()) == one_run._kind(others[0]) == one_run._kind(others[1])
+
+
+def test_what_was_compiled_once_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Oracle: a count of the compilations asked for; another kind is compiled, and without the cache all of them are."""
+    asked: list[Config] = []
+    monkeypatch.setenv("TINYVIO_CACHE", str(tmp_path))
+    monkeypatch.setattr(one_run.compilation, "warm_up", lambda calibration, config: asked.append(config))
+    monkeypatch.setattr(type(one_run.solver.imu_normals), "is_cached", True)
+    calibration, narrow = open_sequence(write_recording(tmp_path / "wall", 2)).calibration, with_widths(Config(), {"residual": 8})
+    for configs in ([Config()], [Config()], [Config(), narrow], [Config(), narrow]):
+        one_run.warm_up([calibration, calibration], configs)
+    assert len(asked) == 3
+    monkeypatch.setattr(type(one_run.solver.imu_normals), "is_cached", False)
+    one_run.warm_up([calibration], [Config()])
+    assert len(asked) == 4

@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
@@ -49,9 +49,19 @@ def local(workers: int) -> Iterator[Client]:
                 n_workers=workers, threads_per_worker=1, processes=True, memory_limit=None, host="127.0.0.1",
                 dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, silence_logs=logging.CRITICAL,
             )  # fmt: skip
-        with cluster, Client(cluster) as client:
+        client = Client(cluster)
+        try:
             client.register_plugin(_Undisturbed())
             yield client
+        finally:
+            threading.Thread(target=_close, args=(client, cluster)).start()  # the tables need not wait for it, the interpreter's end does
+
+
+def _close(client: Client, cluster: LocalCluster) -> None:
+    """End a cluster that has nothing left to say; one that does not answer is ended with this process."""
+    for each in (client, cluster):
+        with suppress(OSError):
+            each.close()
 
 
 @contextmanager
@@ -92,6 +102,9 @@ def _settings() -> Iterator[None]:
         "distributed.comm.timeouts.connect": _PATIENCE,
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "500 ms",
+        "distributed.admin.system-monitor.interval": "10 s",
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.scheduler.worker-saturation": 1.0,  # a point that waits for a busy worker would leave another one idle at the end
     }
     with dask.config.set(settings):
         yield

@@ -1,7 +1,9 @@
 """`tinyvio sweep`: many configurations on many sequences, on all cores or on a cluster."""
 
 import os
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from vio.sweeps.points import Entry, Stretch
     from vio.sweeps.screen import Progress
     from vio.sweeps.sweep_file import SweepFile
+
+
+_TIGHT = 8  # bits of a residual that white minus black does not fit: the tracker's inner loop is then compiled with limits
 
 
 @guarded
@@ -106,11 +111,12 @@ class _Job:
     """What is run: all variants of a file, or a search from `base`."""
 
     def __init__(self, plan: "SweepFile", places: "tuple[Stretch, ...]", base: "Config | None") -> None:
+        from vio.sweeps.fields import with_widths
         from vio.sweeps.points import entries
         from vio.sweeps.search import Search
 
         self.fields, self.notes = () if base else plan.fields, plan.notes
-        self.configs = [base] if base else [variant.config for variant in plan.variants]
+        self.configs = [base, with_widths(base, {"residual": _TIGHT})] if base else [variant.config for variant in plan.variants]
         self.search: Search | None = Search(base, plan.search.signals, places, plan.search.max_loss) if base else None
         self._entries = () if base else entries(plan, places)
         self.outcomes: dict[str, Any] = {}
@@ -136,9 +142,7 @@ class _Job:
 
 
 def _cluster(workers: int | None, scheduler: str | None, job: _Job, sequences: "list[Sequence]", progress: "Progress") -> AbstractContextManager:
-    """The cluster asked for; before a local one starts, the kernels are compiled once for all of its workers."""
-    from contextlib import contextmanager
-
+    """The cluster asked for; while a local one starts, the kernels are compiled once for all of its workers."""
     @contextmanager
     def prepared() -> Any:
         from vio import sweep as clusters
@@ -149,13 +153,44 @@ def _cluster(workers: int | None, scheduler: str | None, job: _Job, sequences: "
             with clusters.remote(scheduler) as client:
                 yield client
             return
-        progress.stage("compiling kernels (once)")
-        warm_up([sequence.calibration for sequence in sequences], job.configs)
         progress.stage("starting workers")
+        _meanwhile(_load_reporters)
+        finished = _meanwhile(lambda: warm_up([sequence.calibration for sequence in sequences], job.configs))
         with clusters.local(workers or _cores()) as client:
+            progress.stage("compiling kernels (once)")
+            finished()
             yield client
 
     return prepared()
+
+
+def _meanwhile(work: Callable[[], None]) -> Callable[[], None]:
+    """Do something in another thread; the function returned waits for its end and raises what it raised. Ctrl-C leaves it behind."""
+    errors: list[BaseException] = []
+
+    def guarded_work() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded_work, daemon=True)
+    thread.start()
+
+    def finished() -> None:
+        thread.join()
+        if errors:
+            raise errors[0]
+
+    return finished
+
+
+def _load_reporters() -> None:
+    """Import what the tables and plots at the end need."""
+    from importlib import import_module
+
+    for name in ("pandas", "pyarrow.parquet", "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"):
+        import_module(name)
 
 
 def _cores() -> int:

@@ -101,6 +101,7 @@ def save(figure: "Figure", path: Path) -> bytes:
     for suffix in ("png", "svg"):
         data = encoded(figure, suffix)
         write_atomic(path.with_name(f"{path.name}.{suffix}"), data)
+        figure.set_layout_engine("none")  # what the first one came to is good for the second
     return data
 
 

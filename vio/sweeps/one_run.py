@@ -1,17 +1,26 @@
 """One point's run: the same loop as `tinyvio run`, in one thread, and what it comes to."""
 
+import dataclasses
+import hashlib
 import time
 import tomllib
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
+import numba
 import numpy as np
+from numba.core.registry import cpu_target
 
 from vio import config as configuration
 from vio import compilation, evaluation, runner
+from vio.backend import solver
 from vio.calibration import Calibration
 from vio.config import Config
 from vio.errors import ConfigError, TinyvioError
 from vio.events import Event
+from vio.frontend import klt
+from vio.io.renderer import default_cache
 from vio.io.sequence import Sequence, open_sequence
 from vio.sweeps.outcome import Outcome
 from vio.sweeps.points import Point, code_version, identity
@@ -97,18 +106,38 @@ def _metrics(sequence: Sequence, result: runner.RunResult, errors: evaluation.Ac
 def warm_up(calibrations: list[Calibration], configs: list[Config]) -> None:
     """Compile every kernel that a sweep will need, so that its workers find them in the cache. What the engine refuses is left to its row.
 
-    Numbers never choose a kernel, texts do: one configuration for each combination of texts is enough.
+    Numbers hardly choose a kernel, texts do: one configuration of each kind is enough. What was compiled once is not looked at again.
     """
-    kinds = {_texts(config): config for config in reversed(configs)}
-    for calibration in {repr((c.left.width, c.left.height, c.right is None)): c for c in calibrations}.values():
+    kinds = {_kind(config): config for config in reversed(configs)}
+    rigs = {(c.left.width, c.left.height, type(c.left).__name__, c.right is None): c for c in calibrations}
+    mark = _mark(repr((sorted(map(repr, kinds)), sorted(map(repr, rigs)))))
+    if mark.exists() and solver.imu_normals.is_cached and klt.track.is_cached:
+        return
+    for calibration in rigs.values():
         for config in kinds.values():
             try:
                 compilation.warm_up(calibration, config)
             except ConfigError:
                 continue
+    with suppress(OSError):  # without the mark the next sweep only looks again
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
-def _texts(config: Config) -> tuple[str, ...]:
-    """Values of all fields that are texts, the word lengths' rounding excepted."""
+def _mark(kinds: str) -> Path:
+    """A file that is there once these kinds were compiled from these sources, for this processor, into the cache that is in use."""
+    target = cpu_target.target_context.codegen().magic_tuple()
+    place = (code_version(), numba.__version__, target, solver.imu_normals.stats.cache_path, kinds)
+    return default_cache() / "compiled" / hashlib.sha256(repr(place).encode()).hexdigest()[:20]
+
+
+def _kind(config: Config) -> tuple[str, ...]:
+    """What a kernel's types depend on: all fields that are texts (the rounding excepted) and how a register is limited, if it is."""
     sections = (config.frontend, config.backend, config.initial, config.health)
-    return tuple(value for section in sections for value in vars(section).values() if isinstance(value, str))
+    texts = [value for section in sections for value in vars(section).values() if isinstance(value, str)]
+    overflows = [getattr(config.precision, f.name).overflow.value for f in dataclasses.fields(config.precision)]
+    try:
+        limits = "none" if klt.klt_format(config).patch.low is None else "all"
+    except ConfigError:
+        limits = "refused"
+    return (*texts, *overflows, limits)
