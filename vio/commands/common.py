@@ -62,12 +62,23 @@ def resolve_config(profile: str, assignments: list[str]) -> "Config":
     if profile.endswith(".toml") or "/" in profile:
         path = Path(profile).expanduser()
     else:
-        folder = resource("launch", "default.toml").parent
-        path = folder / f"{profile}.toml"
+        path = resource("launch", "default.toml").parent / f"{profile}.toml"
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in folder.glob("*.toml") if not p.stem.startswith(("sweep-", "stress", "euroc", "ablation"))))
-            raise ConfigError(f"--profile {profile}: no profile of this name; known: {known}; or give a path to a TOML file")
+            raise ConfigError(f"--profile {profile}: no profile of this name; known: {', '.join(profiles())}; or give a path to a TOML file")
     return config.override(config.load(path), assignments)
+
+
+def profiles() -> tuple[str, ...]:
+    """Names of the profiles in launch/: the files in it that hold sections of a configuration and nothing else."""
+    from dataclasses import fields
+
+    from vio.config import Config
+    from vio.files import read_toml
+    from vio.io.resources import resource
+
+    sections = {f.name for f in fields(Config)}
+    files = sorted(resource("launch", "default.toml").parent.glob("*.toml"))
+    return tuple(path.stem for path in files if sections.issuperset(read_toml(path, what="the profile")))
 
 
 def launch_file(file: Path, kind: str) -> Path:
