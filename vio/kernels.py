@@ -1,4 +1,4 @@
-"""The compiler of every kernel: numba in nopython mode, cached on disk, free of the GIL. Imports nothing above itself.
+"""The compiler of every kernel: numba in nopython mode, cached on disk. Imports nothing above itself.
 
 numba keys a cached kernel by its own source file alone: after an update of `vio.fixed` a cached tracker would go on with the old
 rounding. Kernels of this package are keyed by their file and by every file of the package that it imports, directly or not; but for
@@ -179,11 +179,12 @@ class Kernel(CPUDispatcher):
 def njit(function: Callable | None = None, **options: Any) -> Callable:
     """Decorate a kernel. Division by zero follows IEEE 754, and raises nothing: each check would be compiled.
 
-    Option of numba that is used here: inline="always" copies its statements into every caller.
+    Options of numba that are used here: inline="always" copies its statements into every caller; nogil=True lets other threads at Python
+    meanwhile, for kernels of a tenth of a millisecond and more: to hand over and come back costs as much as a short one takes.
     """
     if function is None:
         return functools.partial(njit, **options)
-    kernel = Kernel(function, targetoptions={"nopython": True, "nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}, pipeline_class=_WholePipeline)
+    kernel = Kernel(function, targetoptions={"nopython": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}, pipeline_class=_WholePipeline)
     kernel.enable_caching()
     return kernel
 

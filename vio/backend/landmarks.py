@@ -239,7 +239,7 @@ def _spread(s, n, H, g):
                     H[6 * t + i, 6 * t + j] += total
 
 
-@njit
+@njit(nogil=True)
 def linearise(w, rig, n, cauchy, lam, only_host, H, g, s, counts):
     """Add every reprojection to the pose system H (6n, 6n), g (6n,), with the landmarks eliminated by their Schur complement.
 

@@ -40,7 +40,7 @@ def renew(image, uv, which, fmt, anchors, inside):
         inside[i, 0], inside[i, 1] = uv[i, 0] - ((x - reach) << fmt.position_frac), uv[i, 1] - ((y - reach) << fmt.position_frac)
 
 
-@njit
+@njit(nogil=True)
 def straighten(image, anchors, inside, uv, reach, limit, fmt, fits, counts):
     """Move uv (n, 2) int32, in place, to where the anchors (n, side, side) match best; `fits` (n,) bool says of which this is believed.
 

@@ -215,7 +215,7 @@ def _score_row(fmt, lines, first, stop, score):
         _shi_tomasi_row(xx, xy, yy, fmt, score)
 
 
-@njit
+@njit(nogil=True)
 def score_rows(image, fmt, first, last, score_out, counts):
     """Fill rows `first` to `last` (excluded) of score_out (height, width) int32 of the candidates' columns and of one beside them; return the largest score."""
     half, width, best = fmt.half_window, image.shape[1], 0
@@ -246,7 +246,7 @@ def _clear(array):
             array[row, col] = 0
 
 
-@njit
+@njit(nogil=True)
 def _spread(existing_uv_raw, best, room, fmt, ws, uv_out, counts):
     """From the scores, of which `best` is the largest, write at most `room` corners into uv_out (k, 2) and return how many."""
     least = max(max(fmt.min_score, 1), (best * fmt.quality) >> _QUALITY_SHIFT)

@@ -238,7 +238,7 @@ def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
     return (_RESIDUAL if residual > fmt.max_residual_raw else _TRACKED), u, v, residual
 
 
-@njit
+@njit(nogil=True)
 def track(pyr_prev, pyr_next, uv_prev, uv_guess, top_level, fmt, uv_out, status, residual, counts):
     """Find in the next picture the patches around `uv_prev` of the previous one.
 

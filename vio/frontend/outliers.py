@@ -198,7 +198,7 @@ def _accept(best, inlier, fmt):
     return best
 
 
-@njit
+@njit(nogil=True)
 def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
     """Two-point RANSAC between consecutive frames; return the support of the best hypothesis.
 
@@ -281,7 +281,7 @@ def _rotate_points(rays_0, depth_0, R_raw, ray_fmt, fmt, points):
         points[i, 2] = divide(np.int64(depth_0[i]) << fmt.ray_frac, max(z, 1), fmt.inverse_depth)
 
 
-@njit
+@njit(nogil=True)
 def reject_by_depth(rays_0, depth_0, rays_1, depth_1, R_raw, ray_fmt, fmt, inlier, counts):
     """One-point RANSAC between two keyframes for features with stereo depth in both; return the best support.
 

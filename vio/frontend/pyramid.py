@@ -94,7 +94,7 @@ def _reduce(source, out, fmt, sums):
         _row_sums(sums, fmt, out[row])
 
 
-@njit
+@njit(nogil=True)
 def build(image, levels, fmt, counts):
     """Take `image` (height, width) uint8 into levels[0] and fill the reduced levels from it.
 

@@ -197,7 +197,7 @@ def _range(known_depth, fmt):
     return max(middle - _PRIOR_REACH, 0), min(middle + _PRIOR_REACH + 1, fmt.candidates)
 
 
-@njit
+@njit(nogil=True)
 def search(left, right, uv_left, rays_left, known_depth, R_raw, t_raw, radial, ray_fmt, fmt, uv_guess, found, counts):
     """Coarse right pixel of every left feature.
 

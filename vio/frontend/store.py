@@ -142,7 +142,7 @@ def decode(words, fmt, image):
                     image[BLOCK * row + i, BLOCK * col + j] = palette[index]
 
 
-@njit
+@njit(nogil=True)
 def keep(levels, fmt, words, stored, counts):
     """Code every level of a pyramid and decode it into `stored`, where the tracker finds its templates."""
     for k in range(len(levels)):

@@ -16,7 +16,7 @@ def mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit
+@njit(nogil=True)
 def _words(key, first, count):
     words = np.empty(count, np.uint64)
     for i in range(count):

@@ -17,7 +17,7 @@ def vignetting_table(width: int, height: int, loss: float) -> np.ndarray:
     return (1.0 - loss * radius_sq).astype(np.float32)
 
 
-@njit
+@njit(nogil=True)
 def develop(radiance, factor, gain, softness, read_noise, shot_noise, key, picture):
     """Fill `picture` (h, w) uint8 from `radiance` (h, w) float32; `factor` is a vignetting table, `key` names the noise.
 

@@ -51,7 +51,7 @@ def _grid_rows(grids: np.ndarray) -> np.ndarray:
     return np.column_stack([face // 6, face % 6, row])
 
 
-@njit
+@njit(nogil=True)
 def _bake(geometry, lamps, ambient, key, rows, light):
     near = np.empty(len(geometry.center), np.int64)
     for k in range(rows.shape[0]):

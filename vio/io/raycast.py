@@ -213,7 +213,7 @@ def _overlapping(bounds, left, right, top, bottom, found):
     return count
 
 
-@njit
+@njit(nogil=True)
 def cast(scene, lens, R_WC, p_WC, radiance):
     """Add to `radiance` (h, w) float32 what a camera at T_WC = (R_WC, p_WC) sees of `scene` through `lens`."""
     view, bounds, order = _view(scene.center, scene.half, scene.R_WO, R_WC, p_WC)
@@ -231,7 +231,7 @@ def cast(scene, lens, R_WC, p_WC, radiance):
                 _cast_tile(view, bounds, order, faces, light, texels, found, count, lens, i * TILE, j * TILE, radiance, scratch)
 
 
-@njit
+@njit(nogil=True)
 def probe(scene, R_WC, p_WC, xy, depth, surface):
     """Depth (n,) in m and surface number (n,), 6 box + face, that rays through normalised points xy (n, 2) meet."""
     view, bounds, order = _view(scene.center, scene.half, scene.R_WO, R_WC, p_WC)

@@ -67,7 +67,7 @@ def _cast_tile(scene, views, bounds, order, found, count, lens, top, left, radia
             radiance[top + i - 1, left + j - 1] += value
 
 
-@njit
+@njit(nogil=True)
 def cast_rolling(scene, lens, R_WC, p_WC, radiance):
     """Add to `radiance` (h, w) float32 what a camera sees whose rows -1 .. h are at (R_WC, p_WC), shapes (h + 2, 3, 3) and (h + 2, 3)."""
     n = scene.center.shape[0]
