@@ -18,6 +18,7 @@ from vio.backend.initialization import initial_state
 from vio.backend.online_calibration import Instant
 from vio.backend.preintegration import integrate_span
 from vio.backend.rest import Rest
+from vio.backend.standstill import Standstill
 from vio.calibration import Calibration, ImuNoise
 from vio.camera import Camera
 from vio.config import Config
@@ -86,12 +87,15 @@ def _back_end_alone() -> None:
     T_BR[:3, 3] = baseline
     camera, config = Camera(640, 480, 400.0, 400.0, 320.0, 240.0), Config()
     back_end = BackEnd(Calibration(camera, np.eye(4), ImuNoise(1e-3, 1e-5, 1e-2, 1e-4), camera, T_BR), config)
+    standstill = Standstill(config, camera.fx)
     points = np.random.default_rng(0).uniform((-2.0, -2.0, 3.0), (2.0, 2.0, 6.0), (60, 3))
     left, right = points[:, :2] / points[:, 2:], (points - baseline)[:, :2] / points[:, 2:]
     for k in range(1, config.backend.window + 4):
         t_ns, counts = k * _gap_ns(config), new_counts()
         samples = _inertial(t_ns, config)
         seen = Observations(t_ns, np.arange(60), left, right, np.ones(60, bool))
+        standstill.feed(*samples, t_ns)
+        standstill.see(t_ns, seen.ids, left)
         if k == 1:
             back_end.start(initial_state(*samples, t_ns, config.initial))
             back_end.add_keyframe(seen, None, None, counts)
