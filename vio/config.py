@@ -128,6 +128,22 @@ class InitialConfig:
 
 
 @dataclass(frozen=True)
+class MonoConfig:
+    """What is different with one camera; see `vio.backend.opening`. Sigmas are those of a moving start, whose velocity `span` suggests."""
+
+    parallax: float = 3.0  # px that a ray must have moved before its point has a depth
+    usual_depth: float = 3.0  # m
+    iterations: int = 10  # Gauss-Newton steps at most per keyframe while scale is open
+    cost_tolerance: float = 1e-5  # as `backend.cost_tolerance`, while scale is open
+    pixel_sigma: float = 0.9  # px, while scale is open
+    interval: float = 0.1  # s between keyframes at least, while the velocity is unknown
+    span: float = 1.0  # s before a moving start over which the rig is taken to have gone to and fro
+    velocity_sigma: float = 0.7  # m/s
+    tilt_sigma: float = 0.1  # rad
+    trembling: float = 6.0  # times that of `initial.still_...` is let pass at rest, as of rotors: a still picture is all there is to hold on to
+
+
+@dataclass(frozen=True)
 class HealthConfig:
     """Thresholds of the health report; `vio.health` says what each reason means."""
 
@@ -165,6 +181,7 @@ class Config:
     rest: RestConfig = field(default_factory=RestConfig)
     online: OnlineConfig = field(default_factory=OnlineConfig)
     initial: InitialConfig = field(default_factory=InitialConfig)
+    mono: MonoConfig = field(default_factory=MonoConfig)
     health: HealthConfig = field(default_factory=HealthConfig)
     precision: Precision = field(default_factory=Precision)
 
@@ -286,6 +303,16 @@ _LIMITS = (
     ("online.dead_zone", 0.0, 1.0),
     ("online.beat_scatter", 0.0, 1.0),
     ("online.witnesses", 1, 1000),
+    ("mono.parallax", 0.0, 1000.0),
+    ("mono.usual_depth", 0.1, 1000.0),
+    ("mono.iterations", 1, 100),
+    ("mono.cost_tolerance", 0.0, 1.0),
+    ("mono.pixel_sigma", 1e-3, 100.0),
+    ("mono.interval", 0.0, 10.0),
+    ("mono.span", 0.01, 1.0),
+    ("mono.velocity_sigma", 1e-3, 1e3),
+    ("mono.tilt_sigma", 1e-3, 3.0),
+    ("mono.trembling", 1.0, 1e6),
     ("online.time_offset_sigma", 1e-5, 1.0),
     ("online.time_offset_walk", 0.0, 1.0),
     ("online.shift_sigma", 1e-5, 10.0),

@@ -56,6 +56,7 @@ class Odometry:
         """
         self.config = config or Config()
         self.calibration = calibration
+        self._is_mono = calibration.right is None
         self._logs, self._threads, self._workers = logs, threads, Workers(threads)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="front end") if threads > 1 else None
         self._on_its_way: Arrival | None = None
@@ -76,7 +77,7 @@ class Odometry:
         self._last_t_ns: int | None = None
         self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed
         self._last: NavState | None = None
-        self._standstill = Standstill(self.config, self.calibration.left.fx)
+        self._standstill = Standstill(self.config, self.calibration.left.fx, self._is_mono)
         self._beat = Beat(self.config.online)
         self._picture = 0  # checksum of the last left picture
         self._initialised_by = ""
@@ -295,7 +296,7 @@ class Odometry:
             self._start(arrival)
         if rests := self._rests(seen):
             state = self._hold(seen, counts)
-        elif self._initialised_by and (seen.is_keyframe or self._pre is None):
+        elif self._initialised_by and (seen.is_keyframe or self._pre is None or self._back_end.hurries(self._pre.dt[0])):
             work = self._entry(arrival, seen.observations, state)
             if self._pre is None:  # the first of a window: only its solution is a state
                 state, work, arrival.solved_t_ns = work(counts), None, frame.t_ns
@@ -357,7 +358,7 @@ class Odometry:
     def _start(self, arrival: Arrival) -> None:
         t, w, a = arrival.samples
         upto = max(int(np.searchsorted(t, arrival.at_ns, "right")), 1)
-        initial = initial_state(t[:upto], w[:upto], a[:upto], arrival.at_ns, self.config.initial)
+        initial = initial_state(t[:upto], w[:upto], a[:upto], arrival.at_ns, self.config.initial, self.config.mono if self._is_mono else None)
         self._back_end.start(initial)
         self._initialised_by = initial.how
 

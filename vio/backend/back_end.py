@@ -8,6 +8,7 @@ from vio.backend import guard, marginalization, refinement, solver, triangulatio
 from vio.backend.calibrating_solver import CalibratingSolver
 from vio.backend.initialization import InitialState
 from vio.backend.online_calibration import Instant, OnlineCalibration
+from vio.backend.opening import Opening
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
 from vio.backend.residuals import gravity, imu_residual
 from vio.backend.rest import Rest, rest_row
@@ -52,6 +53,7 @@ class BackEnd:
         self._solver = _make_solver(capacity, rows, config.backend.arithmetic, self.online)
         self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
         self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
+        self._opening = Opening(config, calibration.right is None)
         self._rejected = np.empty(rows, np.int64)
         self.rejected_ids = np.zeros(0, np.int64)  # landmarks to forget, after the last solve
         self._map = (np.zeros(rows, np.int64), np.zeros((rows, 3)), np.zeros(rows, np.int64))
@@ -84,7 +86,8 @@ class BackEnd:
         """Open the window with the first keyframe's state and its prior."""
         w = self._window
         w.R[0], w.bg[0] = initial.R_WB, initial.b_g
-        w.p[0] = w.v[0] = w.ba[0] = 0.0
+        w.p[0] = w.ba[0] = 0.0
+        w.v[0] = initial.v_WB
         w.R_lin[0], w.p_lin[0], w.v_lin[0], w.bg_lin[0], w.ba_lin[0] = w.R[0], w.p[0], w.v[0], w.bg[0], w.ba[0]
         w.frozen[:] = False
         w.frozen[0] = True
@@ -174,8 +177,12 @@ class BackEnd:
 
     @property
     def rests(self) -> bool:
-        """Whether the newest keyframe is one at rest."""
-        return self._n > 0 and bool(self._window.rest[self._n - 1, 0] > 0.0)
+        """Whether the newest keyframe is one at rest: its gyro has been heard, not its slowness alone."""
+        return self._n > 0 and bool(self._window.rest[self._n - 1, 1] > 0.0)
+
+    def hurries(self, seconds: float) -> bool:
+        """Whether a frame `seconds` after the last keyframe is to be one although the front end does not ask for it; see `vio.backend.opening`."""
+        return self._opening.hurries(self._window, seconds, self._covariance)
 
     def hold(self, t_ns: int, seconds: float) -> NavState:
         """State of a frame at rest where the newest keyframe rests, `seconds` after the last one."""
@@ -195,8 +202,9 @@ class BackEnd:
     def _solved(self, t_ns: int, predicted: NavState | None, counts: np.ndarray) -> NavState:
         """Solve the window as it stands and reject what does not fit; returns the newest keyframe's state at t_ns."""
         w, n, config = self._window, self._n, self._config
-        problem = (w, self._rig, self._factors, self._prior, self._in_prior, n)
-        self.solved = self._solver.optimise(*problem, config, counts)
+        is_open = self._opening.is_open(w)
+        problem = (w, self._opening.rig(self._rig) if is_open else self._rig, self._factors, self._prior, self._in_prior, n)
+        self.solved = self._solver.optimise(*problem, self._opening.back_end if is_open else config, counts)
         k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()
         self._map_size = window.world_points(self._seen(n), self._rig, *self._map)
@@ -255,7 +263,10 @@ class BackEnd:
         config = self._config
         w, now = self._window, self._solver.scratch.now
         self._solver.view(w, self._rig, self._n)
-        triangulation.triangulate(w, self._rig, now, self._n, 1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA)
+        if self._opening.is_open(w):
+            self._opening.begin(w, self._rig, now, self._n, float(self._factors.dt[max(self._n - 2, 0), 0]))
+        limits = (1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA, self._opening.parallax)
+        triangulation.triangulate(w, self._rig, now, self._n, *limits)
 
     def _marginalise(self, counts: np.ndarray) -> None:
         n = self._n

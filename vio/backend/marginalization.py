@@ -47,7 +47,7 @@ def marginalise(
     w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, scratch: landmarks.Scratch, counts: np.ndarray,
     online: OnlineCalibration | None = None,
 ) -> Prior:
-    """Prior over keyframes 1 .. n - 1 from every factor that touches keyframe 0; freezes their linearisation points.
+    """Prior over keyframes 1 .. n - 1 from every factor that touches keyframe 0; freezes the linearisation points of those it ties.
 
     Takes the prior over the first m keyframes. Layout of the dense system: state 0 (15), state 1 (15), poses 2 .. n - 1 (6 each), and
     the calibration where it is estimated. Landmarks hosted in keyframe 0 are eliminated with all their observations.
@@ -68,7 +68,7 @@ def marginalise(
     H_r, g_r = eliminate_leading(H, g, 15)
     counts[Event.MARGINALIZATION] += 1
     offset = np.concatenate([_offset(w, n), np.zeros(k)])
-    w.frozen[:n] = True
+    w.frozen[: n if scratch.used.any() else 2] = True  # without pictures the prior ends at state 1
     if online is not None:
         online.rebase()
         online.wander(H_r, g_r, float(f.dt[0, 0]))

@@ -62,9 +62,11 @@ def shift_between(before: Features, now: Features, least: int) -> float:
 class Standstill:
     """Watches pictures and samples. `feed` the samples up to a frame, then `see` its features; `at_rest` is the verdict."""
 
-    def __init__(self, config: Config, focal: float) -> None:
-        """focal: px, brings normalised image points to pixels."""
-        self._config, self._limit, self._focal = config.rest, config.initial, focal
+    def __init__(self, config: Config, focal: float, is_mono: bool = False) -> None:
+        """focal: px, brings normalised image points to pixels. is_mono: see `config.mono.trembling`."""
+        self._config, self._focal = config.rest, focal
+        times = config.mono.trembling if is_mono else 1.0
+        self._still_gyro, self._still_accel = times * config.initial.still_gyro, times * config.initial.still_accel
         self._span_ns = round(config.rest.span * 1e9)
         self._samples = _NO_SAMPLES  # of the last span
         self._seen = _NO_FEATURES  # of a few frames of a little more than the last span
@@ -140,7 +142,7 @@ class Standstill:
         """Whether the samples of the span tremble no more than at rest, and none is missing."""
         t, w, a = self._samples
         enough = len(t) >= 10 and int(t[-1] - t[0]) >= 0.9 * self._span_ns
-        return bool(enough and _tremble(w) < self._limit.still_gyro and _tremble(a) < self._limit.still_accel)
+        return bool(enough and _tremble(w) < self._still_gyro and _tremble(a) < self._still_accel)
 
     def _average(self, new: _Samples, dt: float) -> None:
         """Let samples that cover dt seconds into the means, which look back `memory` seconds."""

@@ -1,0 +1,83 @@
+"""The opening of a mono window: how it begins, and how it is solved, until its first pictures enter the prior.
+
+Scale comes from the IMU alone, and late. Until then the states are as uncertain as the depths, so that a depth triangulated from them is
+worth nothing, and a linearisation there even less. While the window is *open*, that is while no picture has entered its prior:
+
+- landmarks whose rays have moved begin at the usual depth, and the solver takes more steps to find depths and states together;
+- pixels count less: over tenths of a second the errors of tracks are not independent, and would pull the scale towards zero;
+- a moving start, as long as its velocity is unknown, gets keyframes as fast as its pictures change;
+- where the pictures hardly move, no depth can be had: then points at the usual depth say how slow the rig must be.
+
+All of this is for rigs without a right camera; for others nothing here is ever open.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from vio.backend.views import Views
+from vio.backend.window import Rig, Window
+from vio.config import Config
+
+_ENOUGH = 15  # landmarks from which on their median depth, or their median motion, is that of the scene
+_SLOWEST = 0.02  # m/s: the sigma of a velocity that the pictures say is none, at least
+_AHEAD = 1e-2  # smallest third component of a turned ray
+
+
+class Opening:
+    """The policy of an open window; it holds the configuration and nothing else."""
+
+    def __init__(self, config: Config, is_mono: bool) -> None:
+        """is_mono: whether scale is to come from the IMU."""
+        mono, self._is_mono = config.mono, is_mono
+        self.parallax = mono.parallax / config.backend.pixel_sigma if is_mono else 0.0  # whitened motion of a ray that makes a depth
+        self.back_end = replace(config.backend, iterations=mono.iterations, cost_tolerance=mono.cost_tolerance)
+        self._depth, self._interval, self._trust = mono.usual_depth, mono.interval, config.backend.pixel_sigma / mono.pixel_sigma
+        self._velocity_sigma = config.health.max_velocity_sigma
+
+    def is_open(self, w: Window) -> bool:
+        """Whether no picture is in the prior of this window yet."""
+        return self._is_mono and not w.frozen[1]
+
+    def rig(self, rig: Rig) -> Rig:
+        """The rig with the trust in pixels that an open window has."""
+        return rig._replace(scale=self._trust * rig.scale)
+
+    def hurries(self, w: Window, seconds: float, covariance: np.ndarray) -> bool:
+        """Whether a frame so many seconds after the last keyframe, of covariance (15, 15), is to be one although the front end does not ask for it."""
+        unknown = float(np.trace(covariance[6:9, 6:9])) > self._velocity_sigma**2
+        return self.is_open(w) and unknown and seconds >= self._interval
+
+    def begin(self, w: Window, rig: Rig, views: Views, n: int, dt: float) -> None:
+        """Prepare an open window of n keyframes, the last two dt seconds apart, for the solver."""
+        assume_depths(w, rig, views, n, 1.0 / self._depth, self.parallax)
+        if n > 1 and not w.rest[n - 1].any() and int((w.ready & w.seen[:, n - 1, 0]).sum()) < _ENOUGH:
+            w.rest[n - 1, 0] = 1.0 / max(slowness(w, views, n, self._depth) / max(dt, 1e-3), _SLOWEST) ** 2
+
+
+def assume_depths(w: Window, rig: Rig, views: Views, n: int, inverse_depth: float, parallax: float) -> None:
+    """Make landmarks ready whose ray has moved by `parallax` whitened units against the turned ray of the host.
+
+    They begin at the median inverse depth of those ready before, or while these are few at the given one, 1/m.
+    """
+    rows = np.flatnonzero((w.ids >= 0) & ~w.ready)
+    if len(rows) == 0:
+        return
+    known, host = w.point[(w.ids >= 0) & w.ready, 2], w.host[rows]
+    ray = np.column_stack([w.xy[rows, host, 0], np.ones(len(rows))])
+    turned = np.einsum("ktij,kj->kti", views.A[host, :n, 0], ray)
+    moved = rig.scale[0] * np.linalg.norm(w.xy[rows, :n, 0] - turned[..., :2] / np.maximum(turned[..., 2:], _AHEAD), axis=2)
+    seen = w.seen[rows, :n, 0] & (np.arange(n) > host[:, None])
+    begins = np.where(seen, moved, 0.0).max(axis=1) >= parallax
+    w.point[rows[begins], :2], w.ready[rows[begins]] = ray[begins, :2], True
+    w.point[rows[begins], 2] = float(np.median(known)) if len(known) >= _ENOUGH else inverse_depth
+
+
+def slowness(w: Window, views: Views, n: int, depth: float) -> float:
+    """How far in m the rig can have moved between the last two of n keyframes if what it sees is `depth` m away; inf if it sees too little."""
+    both = np.flatnonzero((w.ids >= 0) & w.seen[:, n - 1, 0] & w.seen[:, n - 2, 0])
+    if len(both) < _ENOUGH:
+        return float("inf")
+    turned = np.column_stack([w.xy[both, n - 2, 0], np.ones(len(both))]) @ views.A[n - 2, n - 1, 0].T
+    moved = np.linalg.norm(w.xy[both, n - 1, 0] - turned[:, :2] / np.maximum(turned[:, 2:], _AHEAD), axis=1)
+    return float(np.median(moved)) * depth
