@@ -104,9 +104,9 @@ def test_too_few_common_features_say_nothing() -> None:
     assert shift_between(features(GRID[:20]), features(GRID[:14]), 15) == np.inf
 
 
-def watched(speed: float, tremble: float, noise: float, seconds: float = 2.0) -> list[bool]:
+def watched(speed: float, tremble: float, noise: float, seconds: float = 2.0, is_mono: bool = False) -> list[bool]:
     """Verdicts over features that glide at `speed` px/s with `noise` px, and samples that tremble by so many m/s^2."""
-    rng, watch, out = np.random.default_rng(5), Standstill(Config(), 1.0), []
+    rng, watch, out = np.random.default_rng(5), Standstill(Config(), 1.0, is_mono), []
     for k in range(round(seconds * 20)):
         t = (k - 1) * FRAME_NS + IMU_NS * np.arange(1, 11)
         force = np.array([0.0, 0.0, 9.81]) + tremble * rng.normal(size=(10, 3))
@@ -123,6 +123,12 @@ def test_rest_is_seen_after_the_span_and_neither_a_slow_glide_nor_a_tremble_is_r
     assert all(still[12:])
     assert not any(watched(1.0, 0.02, 0.15))
     assert not any(watched(0.0, 0.5, 0.15))
+
+
+def test_one_camera_lets_rotors_tremble_at_rest_but_not_the_picture_move() -> None:
+    """Oracle: construction: 0.5 m/s^2 of tremble is twice the usual limit and a third of the mono one."""
+    assert all(watched(0.0, 0.5, 0.15, is_mono=True)[12:])
+    assert not any(watched(1.0, 0.02, 0.15, is_mono=True))
 
 
 def distance(t: np.ndarray | float) -> np.ndarray:
