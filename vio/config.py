@@ -133,7 +133,7 @@ class MonoConfig:
 
     parallax: float = 3.0  # px that a ray must have moved before its point has a depth
     usual_depth: float = 3.0  # m
-    iterations: int = 10  # Gauss-Newton steps at most per keyframe while scale is open
+    iterations: int = 10  # Gauss-Newton steps at most before the first state's prior is expanded anew, while scale is open
     cost_tolerance: float = 1e-5  # as `backend.cost_tolerance`, while scale is open
     pixel_sigma: float = 0.9  # px, while scale is open
     interval: float = 0.1  # s between keyframes at least, while the velocity is unknown

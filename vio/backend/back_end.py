@@ -203,7 +203,10 @@ class BackEnd:
         """Solve the window as it stands and reject what does not fit; returns the newest keyframe's state at t_ns."""
         w, n, config = self._window, self._n, self._config
         is_open = self._opening.is_open(w)
-        problem = (w, self._opening.rig(self._rig) if is_open else self._rig, self._factors, self._prior, self._in_prior, n)
+        rig = self._opening.rig(self._rig) if is_open else self._rig
+        if is_open:
+            self._prior = self._opening.approach(self._solver, w, rig, self._factors, self._prior, self._in_prior, n, counts)
+        problem = (w, rig, self._factors, self._prior, self._in_prior, n)
         self.solved = self._solver.optimise(*problem, self._opening.back_end if is_open else config, counts)
         k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()

@@ -4,6 +4,7 @@ Scale comes from the IMU alone, and late. Until then the states are as uncertain
 worth nothing, and a linearisation there even less. While the window is *open*, that is while no picture has entered its prior:
 
 - landmarks whose rays have moved begin at the usual depth, and the solver takes more steps to find depths and states together;
+- the first keyframe's linearisation point moves too, and its prior with it: fixed at a first guess, it would bend the scale of all others;
 - pixels count less: over tenths of a second the errors of tracks are not independent, and would pull the scale towards zero;
 - a moving start, as long as its velocity is unknown, gets keyframes as fast as its pictures change;
 - where the pictures hardly move, no depth can be had: then points at the usual depth say how slow the rig must be.
@@ -15,12 +16,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from vio.backend.solver import Factors, Prior, Solver
 from vio.backend.views import Views
 from vio.backend.window import Rig, Window
 from vio.config import Config
+from vio.lie import right_jacobian_inverse, so3_log
 
 _ENOUGH = 15  # landmarks from which on their median depth, or their median motion, is that of the scene
 _SLOWEST = 0.02  # m/s: the sigma of a velocity that the pictures say is none, at least
+_ROUNDS = 3  # that the prior of the first keyframe is expanded anew per keyframe
 _AHEAD = 1e-2  # smallest third component of a turned ray
 
 
@@ -47,6 +51,13 @@ class Opening:
         """Whether a frame so many seconds after the last keyframe, of covariance (15, 15), is to be one although the front end does not ask for it."""
         unknown = float(np.trace(covariance[6:9, 6:9])) > self._velocity_sigma**2
         return self.is_open(w) and unknown and seconds >= self._interval
+
+    def approach(self, solver: Solver, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, counts: np.ndarray) -> Prior:
+        """Bring an open window near its optimum (arguments as of `Solver.optimise`); returns the prior expanded there."""
+        for _ in range(_ROUNDS):
+            solver.optimise(w, rig, f, prior, m, n, self.back_end, counts)
+            prior = rebased(w, prior)
+        return prior
 
     def begin(self, w: Window, rig: Rig, views: Views, n: int, dt: float) -> None:
         """Prepare an open window of n keyframes, the last two dt seconds apart, for the solver."""
@@ -81,3 +92,17 @@ def slowness(w: Window, views: Views, n: int, depth: float) -> float:
     turned = np.column_stack([w.xy[both, n - 2, 0], np.ones(len(both))]) @ views.A[n - 2, n - 1, 0].T
     moved = np.linalg.norm(w.xy[both, n - 1, 0] - turned[:, :2] / np.maximum(turned[:, 2:], _AHEAD), axis=1)
     return float(np.median(moved)) * depth
+
+
+def rebased(w: Window, prior: Prior) -> Prior:
+    """The prior of the first keyframe, expanded anew at its present estimate, which becomes its linearisation point.
+
+    With d the tangent from the old point to the new one, the old tangent of a step x from the new one is d + T x, T being the inverse
+    right Jacobian of SO(3) at d in the attitude's block and the identity elsewhere: H' = T^T H T, b' = T^T (H d + b).
+    """
+    d, T = np.zeros(len(prior.b)), np.eye(len(prior.b))
+    turned = so3_log(np.ascontiguousarray(w.R_lin[0].T @ w.R[0]))
+    d[:15] = np.concatenate([w.p[0] - w.p_lin[0], turned, w.v[0] - w.v_lin[0], w.bg[0] - w.bg_lin[0], w.ba[0] - w.ba_lin[0]])
+    T[3:6, 3:6] = right_jacobian_inverse(turned)
+    w.R_lin[0], w.p_lin[0], w.v_lin[0], w.bg_lin[0], w.ba_lin[0] = w.R[0], w.p[0], w.v[0], w.bg[0], w.ba[0]
+    return Prior(T.T @ prior.H @ T, T.T @ (prior.H @ d + prior.b))
