@@ -1,4 +1,4 @@
-"""Shared recordings: a small ASL folder that tests break on purpose, and the real EuRoC clip where it is at hand."""
+"""Shared recordings: a small ASL folder that tests break on purpose, and the real EuRoC clip where it is at hand; tests in several processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +74,35 @@ def edit_line(path: Path, line: int, change: Callable[[str], str]) -> None:
     lines = path.read_text().splitlines()
     lines[line - 1] = change(lines[line - 1])
     path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where processes share the tests (pytest-xdist): compile, before they start, what nearly all of them need, lest each of them does."""
+    if hasattr(session.config, "workerinput"):
+        _one_writer_of_kernels()
+    elif session.config.getoption("numprocesses", None):
+        from vio.backend import solver
+        from vio.compilation import warm_up
+        from vio.config import Config
+        from vio.io.euroc_rig import euroc_rig
+
+        if not solver.imu_normals.is_cached:
+            warm_up(euroc_rig(), Config())
+
+
+def _one_writer_of_kernels() -> None:
+    """numba reads a kernel's index, takes the next free file and writes the index back: two processes at a time could take the same file."""
+    from filelock import FileLock
+    from numba.core.caching import IndexDataCacheFile
+
+    save = IndexDataCacheFile.save
+
+    def alone(self: IndexDataCacheFile, key: object, data: object) -> None:
+        with FileLock(f"{self._index_path}.lock"):
+            save(self, key, data)
+
+    IndexDataCacheFile.save = alone
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NOT_TRIED_OLDEST = {"rerun-sdk", "ipykernel", "nbclient", "nbformat", "playwright"}  # a viewer that needs numpy 2, and what only tests of notebooks and pages use
+# a viewer that needs numpy 2, and what only tests of notebooks and pages and `launch/test` use
+NOT_TRIED_OLDEST = {"rerun-sdk", "ipykernel", "nbclient", "nbformat", "playwright", "pytest-xdist"}
 
 # words of a licence that lets a BSD program use the library and be passed on with it, unchanged
 FREE = re.compile(r"\b(MIT|BSD|0BSD|Apache|ISC|ISCL|PSF|Python Software Foundation|MPL|Mozilla|Zlib|CC0|HPND|Unlicense|MIT-CMU)\b|any-OSI", re.IGNORECASE)
