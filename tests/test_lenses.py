@@ -9,7 +9,7 @@ from vio import evaluation, runner
 from vio.calibration import Calibration
 from vio.camera import DoubleSphereCamera, EquidistantCamera
 from vio.config import Config
-from vio.io import asl_writer, renderer, simulator
+from vio.io import asl_writer, pictures, renderer, simulator
 from vio.io.asl import read
 from vio.io.euroc_rig import euroc_rig
 from vio.io.sequence import Sequence
@@ -30,7 +30,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Sequence:
     inertial = simulator.measure(motion, _RIG.imu, 5, np.zeros(3), np.zeros(3))
     asl_writer.write_imu(root / "imu0", _RIG.imu, inertial)
     asl_writer.write_truth(root / asl_writer.TRUTH, motion, inertial.b_g, inertial.b_a)
-    renderer.write_pictures(_SPEC, renderer.scene_of(_SPEC), flight, _RIG, frame_ns, root, None)
+    pictures.write_pictures(_SPEC, renderer.scene_of(_SPEC), flight, _RIG, frame_ns, root, None)
     return read(root.parent)
 
 
