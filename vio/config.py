@@ -120,7 +120,7 @@ class InitialConfig:
     still_gyro: float = 0.03  # rad/s spread below which the rig is taken to stand still
     still_accel: float = 0.25  # m/s^2 spread
     tilt_sigma_still: float = 0.01  # rad
-    tilt_sigma_moving: float = 0.2  # rad
+    tilt_sigma_moving: float = 0.5  # rad; a rig that gathers speed with half a g takes its inclination wrong by as much
     velocity_sigma_still: float = 0.05  # m/s
     velocity_sigma_moving: float = 2.0  # m/s
     gyro_bias_sigma: float = 0.1  # rad/s

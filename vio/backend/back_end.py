@@ -1,12 +1,13 @@
 """Drives the window: enter a keyframe, solve, reject, marginalise; and refine the frames between keyframes."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vio.backend import guard, marginalization, refinement, solver, triangulation, window
 from vio.backend.calibrating_solver import CalibratingSolver
-from vio.backend.initialization import InitialState
+from vio.backend.initialization import InitialState, expanded
 from vio.backend.online_calibration import Instant, OnlineCalibration
 from vio.backend.opening import Opening
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
@@ -22,6 +23,8 @@ from vio.types import Landmarks, NavState, Observations
 _SMALLEST_SIGMA = np.repeat([1e-3, 1e-4, 1e-2, 1e-5, 1e-3], 3)  # of a state that opens the window: m, rad, m/s, rad/s, m/s^2
 _UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose covariance is no number, same units
 _DEGREES = 9  # of freedom of an inertial residual
+_OPENING_STEPS = 8  # Gauss-Newton steps at most while the first state of a moving rig may be far off
+_OPENING_KEYFRAMES, _OPENING_INTERVAL = 3, 0.09  # and so many keyframes follow each other by at least so many seconds
 _NEAREST = 0.1  # m: nothing is looked for closer to the camera
 _MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
 
@@ -51,6 +54,7 @@ class BackEnd:
         self._window, self._factors = window.new_window(capacity, rows), solver.new_factors(capacity - 1)
         self.online = OnlineCalibration(self._rig, config.online, capacity) if config.online.time_offset or config.online.mount else None
         self._solver = _make_solver(capacity, rows, config.backend.arithmetic, self.online)
+        self._initial, self._is_guess = config.initial, False  # the first state is one of a moving rig, and a guess
         self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
         self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
         self._opening = Opening(config, calibration.right is None)
@@ -88,13 +92,19 @@ class BackEnd:
         w.R[0], w.bg[0] = initial.R_WB, initial.b_g
         w.p[0] = w.ba[0] = 0.0
         w.v[0] = initial.v_WB
-        w.R_lin[0], w.p_lin[0], w.v_lin[0], w.bg_lin[0], w.ba_lin[0] = w.R[0], w.p[0], w.v[0], w.bg[0], w.ba[0]
         w.frozen[:] = False
         w.frozen[0] = True
         w.ids[:] = -1
         w.rest[:] = 0.0
         self._n, self._rested = 0, 0.0
-        self._prior, self._in_prior = initial.prior if self.online is None else self.online.extended(initial.prior), 1
+        self._is_guess = initial.how == "motion" and self._calibration.right is not None  # with one eye see `vio.backend.opening`
+        self._open(initial.prior)
+
+    def _open(self, prior: solver.Prior) -> None:
+        """Take a prior of the first state, expanded where that is now."""
+        w = self._window
+        w.R_lin[0], w.p_lin[0], w.v_lin[0], w.bg_lin[0], w.ba_lin[0] = w.R[0], w.p[0], w.v[0], w.bg[0], w.ba[0]
+        self._prior, self._in_prior = prior if self.online is None else self.online.extended(prior), 1
 
     def restart(self, state: NavState) -> None:
         """Open the window anew at a state, known as well as its covariance says: the trajectory goes on from there."""
@@ -182,7 +192,8 @@ class BackEnd:
 
     def hurries(self, seconds: float) -> bool:
         """Whether a frame `seconds` after the last keyframe is to be one although the front end does not ask for it; see `vio.backend.opening`."""
-        return self._opening.hurries(self._window, seconds, self._covariance)
+        guessed = self._is_guess and self._in_prior == 1 and self._n < _OPENING_KEYFRAMES and seconds > _OPENING_INTERVAL
+        return guessed or self._opening.hurries(self._window, seconds, self._covariance)
 
     def hold(self, t_ns: int, seconds: float) -> NavState:
         """State of a frame at rest where the newest keyframe rests, `seconds` after the last one."""
@@ -205,9 +216,13 @@ class BackEnd:
         is_open = self._opening.is_open(w)
         rig = self._opening.rig(self._rig) if is_open else self._rig
         if is_open:
+            config = self._opening.back_end
             self._prior = self._opening.approach(self._solver, w, rig, self._factors, self._prior, self._in_prior, n, counts)
+        elif self._is_guess and self._in_prior == 1 and n > 1:
+            config = replace(config, iterations=max(config.iterations, _OPENING_STEPS))
+            self._open(expanded(w.R[0], w.bg[0], w.ba[0], self._initial))
         problem = (w, rig, self._factors, self._prior, self._in_prior, n)
-        self.solved = self._solver.optimise(*problem, self._opening.back_end if is_open else config, counts)
+        self.solved = self._solver.optimise(*problem, config, counts)
         k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
         self.rejected_ids = self._rejected[:k].copy()
         self._map_size = window.world_points(self._seen(n), self._rig, *self._map)
@@ -228,7 +243,7 @@ class BackEnd:
     def _prototypes(self) -> dict[str, Any]:
         """What the next keyframe depends on; scratch memory is written before it is read."""
         k = 15 + 6 * max(self._in_prior - 1, 0) + (0 if self.online is None else self.online.size)
-        numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True, "_rested": 0.0, "rest_seconds": 0.0}
+        numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True, "_is_guess": False, "_rested": 0.0, "rest_seconds": 0.0}
         numbers |= {"rejected_ids": np.zeros(0, np.int64)}
         prior = Maybe(solver.Prior(np.zeros((k, k)), np.zeros(k)))
         return {**numbers, "_window": self._window, "_factors": self._factors, "_map": self._map, "_prior": prior, "_covariance": np.zeros((15, 15)), "_conditional": np.zeros((9, 9))}

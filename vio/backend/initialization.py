@@ -96,6 +96,17 @@ def _prior(R_WB: np.ndarray, still: bool, config: InitialConfig) -> Prior:
     return Prior(H, np.zeros(15))
 
 
+def expanded(R_WB: np.ndarray, b_g: np.ndarray, b_a: np.ndarray, config: InitialConfig) -> Prior:
+    """The prior of a first state in motion, expanded where its estimate is now: only position, yaw and what is known of the biases hold it.
+
+    How the rig was inclined and how fast it was has been a guess, by an accelerometer that could not tell gravity from acceleration.
+    """
+    prior = _prior(R_WB, False, config)
+    b = np.zeros(15)
+    b[9:12], b[12:15] = prior.H[9, 9] * b_g, prior.H[12, 12] * b_a
+    return Prior(prior.H, b)
+
+
 def doubtful(t_ns: int, last: NavState, config: InitialConfig) -> NavState:
     """The pose of `last` at t_ns, standing still without biases, as uncertain as the first state of a moving rig; position and yaw are kept."""
     sigma = [1e-3, config.tilt_sigma_moving, config.velocity_sigma_moving, config.gyro_bias_sigma, config.accel_bias_sigma]

@@ -16,7 +16,7 @@ from vio.errors import TinyvioError
 from vio.io.faults.registry import damaged
 from vio.io.sequence import Sequence, open_sequence
 from vio.stress.judge import Verdict, complaints, judged
-from vio.stress.plan import Case, Flight, Plan
+from vio.stress.plan import Case, Flight, Limits, Plan
 from vio.sweeps.outcome import Outcome, Store
 from vio.sweeps.points import code_version, identity
 from vio.sweeps.shelf import Shelf, budget_bytes
@@ -62,8 +62,9 @@ class Bench:
         return lines
 
     def _verdict(self, case: Case) -> Verdict:
-        """From the store, or by flying."""
-        what = [dataclasses.asdict(dataclasses.replace(case, end=min(case.end, 1e9))), self._plan.seconds, self._identities[case.flight.name]]
+        """From the store, or by flying; what is allowed plays no part in it."""
+        flown = dataclasses.replace(case, end=min(case.end, 1e9), limits=Limits(seen=case.limits.seen))
+        what = [dataclasses.asdict(flown), self._plan.seconds, self._identities[case.flight.name]]
         key = hashlib.sha256(json.dumps([*what, configuration.dumps(self._config), code_version()]).encode()).hexdigest()[:20]
         stored = self._store.load(key)
         if stored is not None:
