@@ -180,3 +180,39 @@ def test_saved_states_are_read_or_refused(tmp_path: Path) -> None:
     data = io.BytesIO()
     np.savez(data, **Odometry(rig).state_dict())
     _fuzz(Reader({"state.npz": data.getvalue()}, lambda path: Odometry(rig).load_state_dict(read_arrays(path)), 15), tmp_path)
+
+
+_ODD = st.sampled_from((0, 1, -1, 2, 255, -(2**31), 2**31 - 1, 2**62, 1e-300, 1e300, -1e9, 0.5))
+
+
+def test_saved_states_with_other_numbers_in_them_are_refused_or_flown_on(tmp_path: Path) -> None:
+    """One number of one array changed, in form still a state: refused in one line, or the next frames come out finite."""
+    from test_odometry import RIG as rig
+    from test_odometry import EPOCH, FRAME_NS, IMU_NS, finite, pictures, samples
+
+    from vio.odometry import Odometry
+
+    def feed(odometry: Odometry, first: int, last: int) -> None:
+        for k in range(first, last):
+            odometry.add_imu(*samples((k - 1) * FRAME_NS + IMU_NS if k else -200_000_000, k * FRAME_NS + IMU_NS))
+            assert finite(odometry.add_frame(EPOCH + k * FRAME_NS, *pictures(k)))
+
+    feed(odometry := Odometry(rig), 0, 16)
+    whole = odometry.state_dict()
+    names = sorted(name for name, array in whole.items() if array.size and array.dtype.kind in "biuf")
+
+    @Reader({}, feed, 25).settings()
+    @given(name=st.sampled_from(names), where=st.floats(0, 1, exclude_max=True), value=_ODD)
+    def case(name: str, where: float, value: float) -> None:
+        array = whole[name].copy()
+        with np.errstate(all="ignore"):
+            array.reshape(-1)[int(where * array.size)] = np.array(value).astype(array.dtype)
+
+        def read(_: Path) -> None:
+            other = Odometry(rig)
+            other.load_state_dict(whole | {name: array})
+            feed(other, 16, 19)
+
+        attempt(read, tmp_path)
+
+    case()
