@@ -56,6 +56,15 @@ def test_the_measures_are_those_of_a_flight_made_by_hand() -> None:
     assert complaints(CASE, verdict, verdict.ate_m) == []
 
 
+def test_under_a_fault_that_does_not_end_a_rig_may_be_lost_for_a_moment() -> None:
+    """Oracle: arithmetic: lost for the last 0.6 s, for the last 1.2 s, and from the beginning."""
+    endless = dataclasses.replace(CASE, end=float("inf"))
+    assert verdict_of(["good"] * 48 + ["lost"] * 12, np.zeros(60), endless).recover_s == pytest.approx(0.6)
+    late = verdict_of(["good"] * 36 + ["lost"] * 24, np.zeros(60), endless)
+    assert "recovered after 1.20 s" in complaints(endless, late, late.ate_m)[0]
+    assert verdict_of(["initialising"] * 20 + ["lost"] * 40, np.zeros(60), endless).recover_s == NEVER
+
+
 def test_every_way_of_being_worse_is_said() -> None:
     """Oracle: the limits, broken one at a time."""
     good = ["good"] * 20 + ["lost"] * 20 + ["good"] * 20

@@ -21,7 +21,7 @@ class Verdict:
 
     ate_m: RMSE after SE3 alignment. worst_m: largest error of the motion since the fault's begin, while it lasts. blind_m: way flown
     in frames that were lost. recover_s: from the fault's end until the state is good or degraded for good, `NEVER` if it does not
-    become so. seen_s: from its begin until the first report of one of the words that the case wants, of anything but `good` if it wants
+    become so; for one that does not end, how long it was neither at the last frame. seen_s: from its begin until the first report of one of the words that the case wants, of anything but `good` if it wants
     none; None if there is none. words: states and reasons since, most frequent first. alarms: frames with a reason before the fault
     began. broken: frames whose state is not finite. failure: in words.
     """
@@ -48,7 +48,7 @@ def judged(case: Case, result: RunResult, truth: GroundTruth | None, first_ns: i
         ate_m=errors.ate_rmse_m,
         worst_m=_worst(result, truth, begin, min(end, lasts_to_ns)),
         blind_m=_blind_way(result, truth, rows),
-        recover_s=_recovery(rows, min(end, lasts_to_ns)) if case.fault else 0.0,
+        recover_s=_recovery(rows, end, lasts_to_ns) if case.fault else 0.0,
         seen_s=_seen(rows, begin, case.limits.seen),
         words=_words(rows, begin if case.fault else first_ns),
         alarms=sum(bool(row.reasons) for row in rows if row.t_ns < begin or not case.fault),
@@ -110,8 +110,14 @@ def _blind_way(result: RunResult, truth: GroundTruth | None, rows: list[HealthRo
     return float(np.linalg.norm(np.diff(p, axis=0), axis=1)[lost & valid[1:] & valid[:-1]].sum())
 
 
-def _recovery(rows: list[HealthRow], end: int) -> float:
-    """Seconds from `end` to the first frame from which on the state stays good or degraded; NEVER if the last frame's is not."""
+def _recovery(rows: list[HealthRow], end: int, last_ns: int) -> float:
+    """Seconds from `end` to the first frame from which on the state stays good or degraded, NEVER if the last frame's is not.
+
+    For a fault that is not over at last_ns: from the last frame with such a state to the last of all, NEVER if there is none.
+    """
+    flying = [row.t_ns for row in rows if row.state in _FLYING]
+    if end >= last_ns:
+        return (rows[-1].t_ns - flying[-1]) * 1e-9 if flying else NEVER
     after = [row for row in rows if row.t_ns >= end]
     if after and after[-1].state not in _FLYING:
         return NEVER
