@@ -61,7 +61,7 @@ def test_under_a_fault_that_does_not_end_a_rig_may_be_lost_for_a_moment() -> Non
     endless = dataclasses.replace(CASE, end=float("inf"))
     assert verdict_of(["good"] * 48 + ["lost"] * 12, np.zeros(60), endless).recover_s == pytest.approx(0.6)
     late = verdict_of(["good"] * 36 + ["lost"] * 24, np.zeros(60), endless)
-    assert "recovered after 1.20 s" in complaints(endless, late, late.ate_m)[0]
+    assert any("recovered after 1.20 s" in text for text in complaints(endless, late, late.ate_m))
     assert verdict_of(["initialising"] * 20 + ["lost"] * 40, np.zeros(60), endless).recover_s == NEVER
 
 
