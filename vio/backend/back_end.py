@@ -25,7 +25,6 @@ _UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose co
 _DEGREES = 9  # of freedom of an inertial residual
 _OPENING_STEPS = 8  # Gauss-Newton steps at most while the first state of a moving rig may be far off
 _OPENING_KEYFRAMES, _OPENING_INTERVAL = 3, 0.09  # and so many keyframes follow each other by at least so many seconds
-_MONO_STEPS = 4  # at least with one eye, whose depths are first guessed from little parallax: with two a rendered room took 0.24 m for 0.013 m
 _NEAREST = 0.1  # m: nothing is looked for closer to the camera
 _MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
 
