@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from conftest import FIRST_NS, PERIOD_NS, edit_line, write_recording
 from vio import config
+from vio.arrival import Arrival
 from vio.cli import app
 from vio.commands.common import resolve_config
 from vio.events import Event
@@ -142,7 +143,7 @@ def test_faults_found_on_opening_are_warnings_and_stand_in_health(recording: Pat
 
 
 def test_control_c_leaves_the_files_of_what_was_processed(recording: Path, tmp_path: Path) -> None:
-    """Oracle: a real SIGINT during frame 9 of a real process; 130 is the shell's code for it."""
+    """Oracle: a real SIGINT at the output of frame 9 of a real process, with frame 10 on its way; 130 is the shell's code for it."""
     program = (
         "import signal, vio.console as c, vio.cli as cli\n"
         "update = c.Progress.frame\n"
@@ -155,24 +156,24 @@ def test_control_c_leaves_the_files_of_what_was_processed(recording: Path, tmp_p
     command = [sys.executable, "-c", program, "run", str(recording), "--out", str(tmp_path / "o")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == 130, done.stderr
-    assert "interrupted after 9 frames" in done.stderr and "Traceback" not in done.stderr
+    assert "interrupted after 10 frames" in done.stderr and "Traceback" not in done.stderr
     assert {p.name for p in (tmp_path / "o").iterdir()} == FILES
     metrics = json.loads((tmp_path / "o" / "metrics.json").read_text())
-    assert metrics["interrupted"] and metrics["frames"] == 9
+    assert metrics["interrupted"] and metrics["frames"] == 10
 
 
 def test_an_error_inside_the_engine_keeps_the_frames_before_it(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: an engine made to fail at its seventh frame."""
     from vio import odometry
 
-    whole = odometry.Odometry.add_frame
+    whole = odometry.Odometry._look
 
-    def failing(self: odometry.Odometry, t_ns: int, left: np.ndarray, right: np.ndarray | None) -> object:
-        if t_ns == FIRST_NS + 6 * PERIOD_NS:
+    def failing(self: odometry.Odometry, arrival: Arrival) -> None:
+        if arrival.frame.t_ns == FIRST_NS + 6 * PERIOD_NS:
             raise ZeroDivisionError("on purpose")
-        return whole(self, t_ns, left, right)
+        whole(self, arrival)
 
-    monkeypatch.setattr(odometry.Odometry, "add_frame", failing)
+    monkeypatch.setattr(odometry.Odometry, "_look", failing)
     result = _tinyvio("run", recording, "--out", tmp_path / "o", "--quiet")
     assert result.exit_code == 1 and "after 6 frames (ZeroDivisionError: on purpose)" in _one_line(result)
     assert {p.name for p in (tmp_path / "o").iterdir()} == FILES | {"error.txt"}

@@ -168,6 +168,7 @@ def metrics(name: str, result: RunResult, errors: Accuracy) -> dict[str, Any]:
         "seconds": result.seconds,
         "fps": result.frames / result.seconds if result.seconds > 0 else None,
         "warmup_seconds": result.warmup_seconds,
+        "first_output_at": result.first_output_at,
         "stage_ms": {stage: _percentiles_ms(ns) for stage, ns in result.stage_ns.items()},
         "peak_rss_mb": peak_rss_mb(),
         "interrupted": result.interrupted,

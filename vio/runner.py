@@ -87,6 +87,7 @@ class RunResult:
     interrupted: bool
     failure: str  # traceback of an error inside the engine, empty when all went well
     online: Estimate | None = None
+    first_output_at: float | None = None  # s of the clock of `time.time`, when the first frame was done
 
 
 class _Recording:
@@ -101,6 +102,7 @@ class _Recording:
         self.tracks: list[Tracks] = []
         self.health = [HealthRow(start, "sequence", message=text) for text in sequence.warnings]
         self.stages: list[dict[str, int]] = []
+        self.first_output_at: float | None = None
 
     def skip(self, loaded: LoadedFrame) -> None:
         """Note a frame that could not be used."""
@@ -109,6 +111,7 @@ class _Recording:
 
     def add(self, output: FrameOutput, wait_ns: int, engine_ns: int) -> None:
         """Keep one frame's output; a state that is not finite is not a pose and is reported instead."""
+        self.first_output_at = self.first_output_at or time.time()
         health, state = output.health, output.state
         reasons = health.reasons
         if state is not None:
@@ -239,6 +242,7 @@ def _result(recording: _Recording, seconds: float, warmup_seconds: float, interr
         warmup_seconds=warmup_seconds,
         interrupted=interrupted,
         failure=failure,
+        first_output_at=recording.first_output_at,
     )
 
 

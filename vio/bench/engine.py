@@ -73,7 +73,7 @@ def passes(sequence: Sequence, config: Config, repeats: int, threads: int, progr
 
 @dataclass(frozen=True)
 class Process:
-    """A run in a process of its own: frames/s from files, s to the first frame (and in all before the run), largest resident memory, MB."""
+    """A run in a process of its own: frames/s from files, s to the output of the first frame (and of them, with the kernels), largest resident memory, MB."""
 
     fps: float
     first_frame_s: float
@@ -92,13 +92,12 @@ def from_files(name: str, config: Config, mono: bool, count: int, cache: Path | 
         command += ["--max-frames", str(count), *(["--mono"] if mono else [])]
         path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH"))))
         environment = os.environ | {"PYTHONPATH": path} | ({"NUMBA_CACHE_DIR": str(cache)} if cache else {})
-        begin = time.perf_counter()
+        begin = time.time()
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - begin
         if done.returncode:
             raise TinyvioError(f"`tinyvio run {name}` failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
         metrics = json.loads((Path(folder) / "run" / "metrics.json").read_text(encoding="utf-8"))
-    return Process(metrics["fps"], seconds - metrics["seconds"], metrics["warmup_seconds"], metrics["peak_rss_mb"])
+    return Process(metrics["fps"], metrics["first_output_at"] - begin, metrics["warmup_seconds"], metrics["peak_rss_mb"])
 
 
 def start(name: str, config: Config, mono: bool, cold: bool) -> Process:

@@ -17,7 +17,7 @@ _FATES = {
     TrackStatus.OUT_OF_IMAGE: ("left the image", SKY), TrackStatus.FLAT: ("flat template", YELLOW), TrackStatus.NOT_CONVERGED: ("not converged", ORANGE),
     TrackStatus.RESIDUAL: ("looks different", VERMILION), TrackStatus.OUTLIER: ("outlier (RANSAC)", BLUE), TrackStatus.GATED: ("gated by the back end", PURPLE),
 }  # fmt: skip
-_STAGES = {"decode_wait": "waiting for images", "imu": "IMU", "front_end": "front end", "back_end": "back end", "refine": "refinement", "engine": "engine, all of it"}
+_STAGES = {"decode_wait": "waiting for images", "imu": "IMU", "front_end": "front end", "solve_wait": "waiting for a keyframe's solution", "refine": "refinement", "back_end": "back end", "engine": "engine, all of it"}
 _MAP_BINS = (24, 16)
 
 

@@ -18,7 +18,7 @@ from vio.viewer.columns import Columns, Stamps
 from vio.viewer.meter import Meter
 from vio.viewer.moment import Moment, stamps
 
-STAGES = ("decode_wait", "imu", "front_end", "refine", "back_end", "engine")
+STAGES = ("decode_wait", "imu", "front_end", "solve_wait", "refine", "back_end", "engine")
 _XYZ = ("x", "y", "z")
 _RGB = (0xD55E00FF, 0x009E73FF, 0x56B4E9FF)  # axes, colour-blind safe
 _PALETTE = (0xE69F00FF, 0x56B4E9FF, 0x009E73FF, 0xF0E442FF, 0x0072B2FF, 0xD55E00FF, 0xCC79A7FF, 0xAAAAAAFF)
