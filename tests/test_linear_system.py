@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tolerances import TIGHT
 from vio.backend import landmarks
-from vio.backend.linear_system import _coupled, add_dense, factorise, layout, substitute
+from vio.backend.linear_system import _coupled, add_dense, factorise, layout, substitute, substitute_each
 from vio.events import Event, new_counts
 
 from windows import RIG, noisy_window, reprojection, reprojection_jacobian, scratch_of
@@ -45,6 +45,16 @@ def test_the_sparse_solution_equals_the_dense_one(n: int) -> None:
     A, b = patterned(n, n), np.random.default_rng(n).normal(size=15 * n)
     x = solve(compressed(A, n), n, b, new_counts())
     np.testing.assert_allclose(x, np.linalg.solve(A, b), rtol=TIGHT, atol=TIGHT)
+
+
+def test_right_hand_sides_by_rows_are_solved_and_counted_one_by_one() -> None:
+    """Oracle: numpy's dense solve; as much work is counted as in as many single solutions."""
+    A, B, where, counts = patterned(4, 4), np.random.default_rng(4).normal(size=(3, 60)), layout(4), new_counts()
+    blocks, X = compressed(A, 4), B.copy()
+    assert factorise(blocks, where.slot, where.rows, where.row_begin, None, new_counts())
+    substitute_each(blocks, where.slot, where.rows, where.row_begin, X, None, counts)
+    np.testing.assert_allclose(X, np.linalg.solve(A, B.T).T, rtol=TIGHT, atol=TIGHT)
+    assert counts[Event.SUBSTITUTION_BLOCK] == 3 * 2 * (len(where.rows) + len(where.slot))
 
 
 @pytest.mark.parametrize("n", [2, 5, 10])

@@ -11,8 +11,9 @@ from tolerances import TIGHT
 from vio.backend import landmarks, marginalization, solver, window
 from vio.backend.back_end import BackEnd, _make_rig
 from vio.backend.calibrating_solver import CalibratingSolver
+from vio.backend.dense import bordered
 from vio.backend.linear_system import layout
-from vio.backend.online_calibration import Instant, OnlineCalibration, advance, bordered, directions, forget
+from vio.backend.online_calibration import Instant, OnlineCalibration, advance, directions, forget
 from vio.backend.preintegration import integrate_span
 from vio.backend.solver import Prior
 from vio.backend.views import relate

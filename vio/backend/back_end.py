@@ -22,6 +22,8 @@ from vio.types import Landmarks, NavState, Observations
 
 _SMALLEST_SIGMA = np.repeat([1e-3, 1e-4, 1e-2, 1e-5, 1e-3], 3)  # of a state that opens the window: m, rad, m/s, rad/s, m/s^2
 _UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose covariance is no number, same units
+_NO_VARIANCE = 1e-30  # a smaller one counts as none
+_UNKNOWN = np.diag(_UNKNOWN_SIGMA**2)
 _DEGREES = 9  # of freedom of an inertial residual
 _OPENING_STEPS = 8  # Gauss-Newton steps at most while the first state of a moving rig may be far off
 _OPENING_KEYFRAMES, _OPENING_INTERVAL = 3, 0.09  # and so many keyframes follow each other by at least so many seconds
@@ -157,7 +159,7 @@ class BackEnd:
             self.repairs, used, (R, p, v) = self.repairs + 1, 0, self.predict(pre)
         difference = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v)
         self.innovation, self.tracked = float(difference @ information @ difference) / _DEGREES, used
-        known = self._repaired(self._covariance, np.diag(_UNKNOWN_SIGMA**2))
+        known = self._repaired(self._covariance, _UNKNOWN)
         covariance = self._repaired(refinement.propagated(pre, w.R[i], known, *self._walk_var), known)
         return self._state(observations.t_ns, R, p, v, covariance), used
 
@@ -323,8 +325,9 @@ class BackEnd:
 
     def _given_pose(self) -> np.ndarray:
         """Covariance (9, 9) of the newest keyframe's velocity and biases, its pose being known."""
-        S = self._covariance
-        return S[6:, 6:] - S[6:, :6] @ np.linalg.pinv(S[:6, :6], hermitian=True) @ S[:6, 6:]
+        sigma = np.sqrt(np.maximum(np.diag(self._covariance), _NO_VARIANCE))
+        units = np.outer(sigma, sigma)
+        return marginalization.eliminate_leading(self._covariance / units, np.zeros(15), 6)[0] * units[6:, 6:]
 
     def _state(self, t_ns: int, R: np.ndarray, p: np.ndarray, v: np.ndarray, covariance: np.ndarray) -> NavState:
         b_g, b_a = self.biases

@@ -8,22 +8,24 @@ The border of k rows is eliminated last: with the factor of the states' H, Z = H
 Nothing of the sparse solver changes, and the states' covariance grows by Z S^-1 Z^T, what the calibration leaves open.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from vio.backend import landmarks
-from vio.backend.linear_system import layout
+from vio.backend.dense import bordered, solve
+from vio.backend.guard import is_finite
+from vio.backend.linear_system import layout, prior_rows, scalar_rows
 from vio.backend.online_calibration import OnlineCalibration
 from vio.backend.solver import Factors, Prior, Solver, apply_step, total_cost
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window
 from vio.config import BackEndConfig
-from vio.lie import apply, apply_t, matmul, matmul_t
 
 
 class Border(NamedTuple):
-    """C (15 n, k), Z = H^-1 C, S (k, k) the calibration's information with the states free, e (k,) its gradient, X (6 n, k)."""
+    """C^T (k, 15 n), Z^T = (H^-1 C)^T, S (k, k) the calibration's information with the states free, e (k,) its gradient, X (6 n, k)."""
 
     C: np.ndarray
     Z: np.ndarray
@@ -64,26 +66,27 @@ class CalibratingSolver(Solver):
 
     def _bordered(self, factor: np.ndarray, w: Window, prior: Prior, m: int, n: int, lam: float, counts: np.ndarray) -> Border:
         """The border of the system just built."""
-        X, at, s = self._online.columns(w, n), layout(n), len(prior.b) - self._online.size
-        lower, g = self._visual[0][: 36 * n * n].reshape(6 * n, 6 * n), self._visual[1][: 6 * n]
-        HX = matmul(np.tril(lower) + np.tril(lower, -1).T, X)
-        C = np.zeros((15 * n, X.shape[1]))
-        C[_rows(at.position[:, :2].ravel())] = HX
-        C[_rows(np.concatenate([at.position[0], at.position[1:m, :2].ravel()]))] += prior.H[:s, s:]
-        D = matmul_t(X, HX) + prior.H[s:, s:]
-        D[np.diag_indices(len(D))] *= 1.0 + lam
-        Z = np.column_stack([self._substituted(factor, n, c.copy(), counts) for c in C.T])
-        return Border(C, Z, D - matmul_t(C, Z), apply_t(X, g) + self._online.gradient(prior, w, m), X)
+        X, s = self._online.columns(w, n), len(prior.b) - self._online.size
+        H, g = bordered(self._visual[0][: 36 * n * n].reshape(6 * n, 6 * n), self._visual[1][: 6 * n], X)
+        C = np.zeros((X.shape[1], 15 * n))
+        C[:, _pose_rows(n)] = H[6 * n :, : 6 * n]
+        C[:, _known_rows(n, m)] += prior.H[s:, :s]
+        D = H[6 * n :, 6 * n :] + prior.H[s:, s:]
+        D.flat[:: len(D) + 1] *= 1.0 + lam
+        Z = self._substituted_each(factor, n, C.copy(), counts)
+        return Border(C, Z, D - C @ Z.T, g[6 * n :] + self._online.gradient(prior, w, m), X)
 
     def _step(self, system: tuple[np.ndarray, np.ndarray], w: Window, n: int, max_inverse_depth: float, counts: np.ndarray) -> None:
         border, dx, free = self._border, np.empty(6 * n), self._online.free
         x = self._substituted(system[0], n, -system[1], counts)
-        left, y = -(border.e + apply_t(border.C, x)), np.zeros(self._online.size)
-        self._wanted = float(_solved(border.S, left)[0])
-        y[free] = _solved(border.S[free, free], left[free])
-        apply_step(w, n, layout(n).position, x - apply(border.Z, y), dx)
+        left = -(border.e + border.C @ x)
+        y = _solved(border.S, left)
+        self._wanted = float(y[0])
+        if free.start > 0:
+            y[: free.start], y[free] = 0.0, _solved(border.S[free, free], left[free])
+        apply_step(w, n, layout(n).position, x - y @ border.Z, dx)
         self._online.move(y)
-        landmarks.back_substitute(w, n, dx + apply(border.X, y), self.scratch, max_inverse_depth)
+        landmarks.back_substitute(w, n, dx + border.X @ y, self.scratch, max_inverse_depth)
 
     def optimise(
         self, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, config: BackEndConfig, counts: np.ndarray
@@ -92,8 +95,9 @@ class CalibratingSolver(Solver):
         self._undamped = None
         solved, believed = super().optimise(w, rig, f, prior, m, n, config, counts), not self._online.follows
         if self._undamped is not None:
-            S_inv = _solved(self._undamped.S, np.eye(self._online.size))
-            self._online.judge(self._wanted, 0.5 * (S_inv + S_inv.T))
+            S_inv = solve(self._undamped.S, np.eye(self._online.size))
+            if is_finite(S_inv):
+                self._online.judge(self._wanted, 0.5 * (S_inv + S_inv.T))
         if believed and self._online.follows:
             return super().optimise(w, rig, f, prior, m, n, config, counts)
         return solved
@@ -103,22 +107,26 @@ class CalibratingSolver(Solver):
     ) -> np.ndarray:
         """As the base class, with the uncertainty of what is free of the calibration in it."""
         out, border = super().newest_covariance(w, rig, f, prior, m, n, cauchy, counts), self._undamped
-        if self._factor is None or border is None or len(border.Z) != 15 * n:
+        if self._factor is None or border is None or border.Z.shape[1] != 15 * n:
             return out
         free = self._online.free
-        own = np.ascontiguousarray(border.Z[_rows(layout(n).position[n - 1]), free])
-        out += matmul(matmul(own, _solved(border.S[free, free], np.eye(own.shape[1]))), np.ascontiguousarray(own.T))
+        own = np.ascontiguousarray(border.Z[free, scalar_rows(layout(n).position[n - 1])])
+        out += own.T @ solve(np.ascontiguousarray(border.S[free, free]), own)
         return 0.5 * (out + out.T)
 
 
-def _rows(blocks: np.ndarray) -> np.ndarray:
-    """Scalar rows of 3-vector block rows."""
-    return (3 * blocks[:, None] + np.arange(3)).ravel()
+@lru_cache(maxsize=64)
+def _pose_rows(n: int) -> np.ndarray:
+    """Scalar rows of the poses of n keyframes."""
+    return scalar_rows(layout(n).position[:, :2].ravel())
+
+
+@lru_cache(maxsize=64)
+def _known_rows(n: int, m: int) -> np.ndarray:
+    """Scalar rows of a prior over the first m of n keyframes."""
+    return scalar_rows(prior_rows(n, m))
 
 
 def _solved(S: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """S^-1 b of a matrix of a few rows; scaled to a unit diagonal first, for seconds, metres and radians differ by orders."""
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(S), 1e-12))
-    if b.ndim == 2:
-        return scale[:, None] * np.linalg.solve(S * np.outer(scale, scale), scale[:, None] * b)
-    return scale * np.linalg.solve(S * np.outer(scale, scale), scale * b)
+    """`dense.solve` for one right-hand side b (k,)."""
+    return solve(np.ascontiguousarray(S), b[:, None])[:, 0]

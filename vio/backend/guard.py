@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from vio.backend.dense import is_finite_all
 from vio.kernels import njit
 
 
 def is_finite(*arrays: np.ndarray) -> bool:
     """Whether every element of every array is a finite number."""
-    return all(bool(np.isfinite(a).all()) for a in arrays)
+    return all(is_finite_all(a.ravel()) for a in arrays)
 
 
 def positive(H: np.ndarray, fallback: np.ndarray | None = None) -> tuple[np.ndarray, bool]:

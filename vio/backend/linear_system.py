@@ -77,6 +77,18 @@ def layout(n: int) -> Layout:
     return Layout(position, slot, rows[off].astype(np.int64), begin.astype(np.int64), int(rows.size))
 
 
+@lru_cache(maxsize=64)
+def prior_rows(n: int, m: int) -> np.ndarray:
+    """Block rows of a prior over the first m of n keyframes: the whole first state, then the poses."""
+    position = layout(n).position
+    return np.concatenate([position[0], position[1:m, :2].ravel()])
+
+
+def scalar_rows(blocks: np.ndarray) -> np.ndarray:
+    """Scalar rows of 3-vector block rows."""
+    return (3 * blocks[:, None] + np.arange(3)).ravel()
+
+
 def mantissa_bits(arithmetic: str) -> int | None:
     """Explicit mantissa bits of `backend.arithmetic`; None for float64."""
     named = {"float64": None, "float32": 23}
@@ -128,6 +140,13 @@ def add_dense(blocks, gradient, slot, targets, H, g):
             for i in range(3):
                 for j in range(3):
                     blocks[s, i, j] += H[3 * a + i, 3 * b + j]
+
+
+@njit
+def add_pairs(blocks, gradient, slot, flat, H, g):
+    """`add_dense` of H (n, 30, 30), g (n, 30), each of two keyframes in a row; flat (5 n + 5,): their block rows."""
+    for i in range(H.shape[0]):
+        add_dense(blocks, gradient, slot, flat[5 * i : 5 * i + 10], H[i], g[i])
 
 
 @njit
@@ -209,3 +228,10 @@ def substitute(blocks, slot, rows, row_begin, x, mantissa, counts):
                 x[3 * k + i] = _less(x[3 * k + i], d[j, i], x[3 * k + j], mantissa)
             x[3 * k + i] = rounded(x[3 * k + i] / d[i, i], mantissa)
     counts[Event.SUBSTITUTION_BLOCK] += 2 * (rows.shape[0] + nb)
+
+
+@njit
+def substitute_each(blocks, slot, rows, row_begin, X, mantissa, counts):
+    """`substitute` for each row of X (k, 3 nb)."""
+    for i in range(X.shape[0]):
+        substitute(blocks, slot, rows, row_begin, X[i], mantissa, counts)

@@ -4,17 +4,19 @@ First-estimate Jacobians: every state that the new prior touches keeps its linea
 cannot be observed (position, yaw) stay unobserved (Huang, Mourikis, Roumeliotis, IJRR 2010).
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from vio.backend import landmarks
-from vio.backend.online_calibration import OnlineCalibration, bordered
+from vio.backend.dense import bordered, scatter
+from vio.backend.online_calibration import OnlineCalibration
 from vio.backend.rest import rest_normal
 from vio.backend.solver import Factors, Prior, imu_normals, prior_offset
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.events import Event
 from vio.kernels import njit
-from vio.lie import so3_log
 
 
 @njit
@@ -56,18 +58,18 @@ def marginalise(
     k = online.size if online is not None else 0
     size = 30 + 6 * (n - 2) + k
     H, g = np.zeros((size, size)), np.zeros(size)
-    poses, border = np.concatenate([_pose_rows(i) for i in range(n)]), np.arange(size - k, size)
-    _scatter(H, g, np.concatenate([poses, border]), *_reprojections(w, rig, n, cauchy, scratch, counts, online))
+    scatter(H, g, _rows(0, n, k), *_reprojections(w, rig, n, cauchy, scratch, counts, online))
     inertial = imu_normals(w, f, 1)
-    _scatter(H, g, np.arange(30), inertial[0][0], inertial[1][0])
+    scatter(H, g, np.arange(30), inertial[0][0], inertial[1][0])
     if w.rest[0, 0] > 0.0:
-        _scatter(H, g, np.arange(15), *rest_normal(w, 0))
-    in_prior = np.concatenate([np.arange(15), *(_pose_rows(i) for i in range(1, m)), border])
-    known = prior_offset(w, m) if online is None else np.concatenate([prior_offset(w, m), online.difference()])
-    _scatter(H, g, in_prior, prior.H, prior.b + prior.H @ known)
+        scatter(H, g, np.arange(15), *rest_normal(w, 0))
+    moved = prior_offset(w, n)
+    known = moved[: 15 + 6 * (m - 1)] if online is None else np.concatenate([moved[: 15 + 6 * (m - 1)], online.difference()])
+    scatter(H, g, _rows(m, n, k), prior.H, prior.b + prior.H @ known)
     H_r, g_r = eliminate_leading(H, g, 15)
     counts[Event.MARGINALIZATION] += 1
-    offset = np.concatenate([_offset(w, n), np.zeros(k)])
+    # the gradient was taken at the estimates, the prior wants it at the linearisation points
+    offset = np.concatenate([moved[15:21], w.v[1] - w.v_lin[1], w.bg[1] - w.bg_lin[1], w.ba[1] - w.ba_lin[1], moved[21:], np.zeros(k)])
     w.frozen[: n if scratch.used.any() else 2] = True  # without pictures the prior ends at state 1
     if online is not None:
         online.rebase()
@@ -84,28 +86,12 @@ def _reprojections(
     relate(R, p, rig, n, scratch.now)
     relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
     landmarks.linearise(w, rig, n, cauchy, 0.0, 0, H, g, scratch, counts)
-    full = np.tril(H) + np.tril(H, -1).T
-    return (full, g) if online is None else bordered(full, g, online.columns(w, n))
+    return bordered(H, g, np.empty((6 * n, 0)) if online is None else online.columns(w, n))
 
 
-def _scatter(H: np.ndarray, g: np.ndarray, at: np.ndarray, H_part: np.ndarray, g_part: np.ndarray) -> None:
-    H[np.ix_(at, at)] += H_part
-    g[at] += g_part
-
-
-def _pose_rows(i: int) -> np.ndarray:
-    """Rows of keyframe i's pose in the dense system."""
-    return (15 * i if i < 2 else 18 + 6 * i) + np.arange(6)
-
-
-def _offset(w: Window, n: int) -> np.ndarray:
-    """Tangent from the linearisation points to the current estimates: the gradient was taken here, the prior wants it there."""
-    offset = np.zeros(15 + 6 * (n - 2))
-    for i in range(1, n):
-        if w.frozen[i]:
-            at = _pose_rows(i)[0] - 15
-            offset[at : at + 3] = w.p[i] - w.p_lin[i]
-            offset[at + 3 : at + 6] = so3_log(np.ascontiguousarray(w.R_lin[i].T) @ w.R[i])
-    if w.frozen[1]:
-        offset[6:15] = np.concatenate([w.v[1] - w.v_lin[1], w.bg[1] - w.bg_lin[1], w.ba[1] - w.ba_lin[1]])
-    return offset
+@lru_cache(maxsize=64)
+def _rows(whole: int, n: int, k: int) -> np.ndarray:
+    """Rows in the dense system of n keyframes: of all poses where `whole` is 0, else of a prior over the first `whole`; and of the calibration's k."""
+    poses = [(15 * i if i < 2 else 18 + 6 * i) + np.arange(6) for i in range(n)]
+    states = poses if whole == 0 else [np.arange(15), *poses[1:whole]]
+    return np.concatenate([*states, 30 + 6 * (n - 2) + np.arange(k)])

@@ -24,7 +24,7 @@ from vio.backend.solver import Prior, prior_offset
 from vio.backend.window import Rig, Window
 from vio.config import OnlineConfig
 from vio.kernels import njit
-from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp, so3_log
+from vio.lie import apply, matmul, orthonormalised, so3_exp, so3_log
 
 _SHARE = 0.5  # of a large offset that must be some sigmas, for each keyframe that it is not followed costs much
 MOUNT = 6  # rows of the rig's displacement: shift, turn
@@ -89,6 +89,22 @@ def directions(R, v, bg, rate, n, with_time, with_mount, slowest, X):
                 X[6 * i + 3 + k, at + 3 + k] = 1.0
                 for j in range(3):
                     X[6 * i + k, at + j] = R[i, k, j]
+
+
+@njit
+def deviation(offset, shift, turn, from_offset, from_shift, from_turn, with_time, with_mount, out):
+    """Tangent (k,) from one set of estimates to another."""
+    if with_time:
+        out[0] = offset[0] - from_offset[0]
+    if with_mount:
+        at, relative = 1 if with_time else 0, np.zeros((3, 3))
+        for i in range(3):
+            for j in range(3):
+                for k in range(3):
+                    relative[i, j] += turn[i, k] * from_turn[j, k]
+        turned = so3_log(relative)
+        for i in range(3):
+            out[at + i], out[at + 3 + i] = shift[i] - from_shift[i], turned[i]
 
 
 def forget(H: np.ndarray, b: np.ndarray, row: int, variance: float) -> None:
@@ -177,8 +193,10 @@ class OnlineCalibration:
 
     def seen_from(self, w: Window, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Poses (R, p) at which the pictures were taken by the present offset, while the states stay at the instants they were placed at."""
+        if not self._config.time_offset:
+            return w.R, w.p
         dt = self.offset[0] - self._placed[:n]
-        if not self._config.time_offset or not dt.any():
+        if not dt.any():
             return w.R, w.p
         advance(w.R, w.p, w.v, w.bg, self._rate, dt, n, *self._moved)
         return self._moved
@@ -191,9 +209,9 @@ class OnlineCalibration:
 
     def difference(self) -> np.ndarray:
         """Tangent (k,) from the point the prior is expanded at."""
-        offset, shift, turn = self._reference
-        clock, mount = [self.offset - offset], [self.shift - shift, so3_log(matmul(self.turn, np.ascontiguousarray(turn.T)))]
-        return np.concatenate(clock * self._config.time_offset + mount * self._config.mount)
+        out = np.empty(self.size)
+        deviation(*self.estimates, *self._reference, self._config.time_offset, self._config.mount, out)
+        return out
 
     def rebase(self) -> None:
         """From here on the prior is expanded at the present estimates."""
@@ -253,12 +271,6 @@ class OnlineCalibration:
         """Let an offset that is followed walk for some time: information H, b whose last k rows are the calibration's, in place."""
         if self._config.time_offset and self.follows:
             forget(H, b, len(b) - self.size, self._config.time_offset_walk**2 * seconds)
-
-
-def bordered(H: np.ndarray, g: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pose normal equations H (6 n, 6 n), g (6 n,) with the calibration's k rows and columns added behind."""
-    HX = matmul(H, X)
-    return np.block([[H, HX], [HX.T, matmul_t(X, HX)]]), np.concatenate([g, apply_t(X, g)])
 
 
 def _bounded(value: np.ndarray, largest: float) -> bool:

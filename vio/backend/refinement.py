@@ -11,6 +11,8 @@ from vio.events import Event
 from vio.kernels import njit
 from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp
 
+_FLOOR = 1e-12 * np.eye(9)  # of a covariance, m^2, rad^2, m^2/s^2
+
 
 @njit
 def match(ids, map_ids, rows_out):
@@ -115,7 +117,7 @@ def _solve9(H, g, x):
 
 def inverse9(covariance: np.ndarray) -> np.ndarray:
     """Information (9, 9) of a preintegration's covariance, with a floor that keeps it finite for very short spans."""
-    lu, pivots, _ = getrf(covariance + 1e-12 * np.eye(9))
+    lu, pivots, _ = getrf(covariance + _FLOOR)
     return getri(lu, pivots)[0]
 
 

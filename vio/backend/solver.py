@@ -6,7 +6,7 @@ import numpy as np
 
 from vio.backend import landmarks
 from vio.backend.landmarks import new_scratch
-from vio.backend.linear_system import Layout, add_dense, factorise, layout, mantissa_bits, substitute
+from vio.backend.linear_system import Layout, add_dense, add_pairs, factorise, layout, mantissa_bits, prior_rows, scalar_rows, substitute, substitute_each
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.backend.rest import rest_cost, rest_normal
@@ -163,13 +163,11 @@ def build(
     relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
     landmarks.linearise(w, rig, n, cauchy, lam, -1, H, g, scratch, counts)
     add_dense(blocks, gradient, at.slot, at.position[:, :2].ravel(), H, g)
-    for i, (H_i, g_i) in enumerate(zip(*imu_normals(w, f, n - 1), strict=True)):
-        add_dense(blocks, gradient, at.slot, at.position[i : i + 2].ravel(), H_i, g_i)
+    add_pairs(blocks, gradient, at.slot, at.position.ravel(), *imu_normals(w, f, n - 1))
     counts[Event.IMU_FACTOR] += n - 1
     for i in np.flatnonzero(w.rest[:n, 0] > 0.0):
         add_dense(blocks, gradient, at.slot, at.position[i], *rest_normal(w, i))
-    known = np.concatenate([at.position[0], at.position[1:m, :2].ravel()])
-    add_dense(blocks, gradient, at.slot, known, prior.H, prior.b + apply(prior.H, prior_offset(w, m)))
+    add_dense(blocks, gradient, at.slot, prior_rows(n, m), prior.H, prior.b + apply(prior.H, prior_offset(w, m)))
 
 
 @njit
@@ -234,6 +232,12 @@ class Solver:
         substitute(factor, at.slot, at.rows, at.row_begin, x, self._mantissa, counts)
         return x
 
+    def _substituted_each(self, factor: np.ndarray, n: int, X: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Solutions for the right-hand sides in the rows of X (k, 15 n), in their place."""
+        at = layout(n)
+        substitute_each(factor, at.slot, at.rows, at.row_begin, X, self._mantissa, counts)
+        return X
+
     def _step(self, system: tuple[np.ndarray, np.ndarray], w: Window, n: int, max_inverse_depth: float, counts: np.ndarray) -> None:
         """Move states and landmarks by the solution."""
         dx = np.empty(6 * n)
@@ -285,15 +289,13 @@ class Solver:
 
         Takes the factor of the last step of `optimise`, which is linearised one step earlier, unless that was damped.
         """
-        at, out = layout(n), np.zeros((15, 15))
+        at = layout(n)
         if self._factor is None:
             system = self._factorised(w, rig, f, prior, m, n, cauchy, 0.0, counts)
             if system is None:
-                return out
+                return np.zeros((15, 15))
             self._factor = system[0]
-        own = (3 * at.position[n - 1][:, None] + np.arange(3)).ravel()
-        for j in range(15):
-            x = np.zeros(15 * n)
-            x[own[j]] = 1.0
-            out[:, j] = self._substituted(self._factor, n, x, counts)[own]
+        own, columns = scalar_rows(at.position[n - 1]), np.zeros((15, 15 * n))
+        columns[np.arange(15), own] = 1.0
+        out = self._substituted_each(self._factor, n, columns, counts)[:, own]
         return 0.5 * (out + out.T)
