@@ -12,7 +12,7 @@ import numpy as np
 
 from vio.backend.views import Views, new_views, seen_at
 from vio.events import Event
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 
 NEAREST = 1e-3  # smallest y_z that counts as in front of the camera
 _BEHIND = 1e4  # squared whitened residual that a landmark behind a camera is charged with
@@ -51,13 +51,13 @@ def new_scratch(keyframes: int, rows: int) -> Scratch:
     )
 
 
-@njit
+@leaf
 def cauchy_weight(squared, cauchy):
     """Weight of a whitened squared residual under Cauchy's loss (Holland and Welsch 1977): what is far off hardly counts."""
     return 1.0 / (1.0 + squared / (cauchy * cauchy))
 
 
-@njit
+@leaf
 def cauchy_cost(squared, cauchy):
     """Half of Cauchy's loss of a whitened squared residual, c^2 log(1 + r^2 / c^2)."""
     return 0.5 * cauchy * cauchy * math.log(1.0 + squared / (cauchy * cauchy))
@@ -72,7 +72,7 @@ def residual(w, rig, views, m, t, c):
     return True, rig.scale[c] * (y0 / y2 - w.xy[m, t, c, 0]), rig.scale[c] * (y1 / y2 - w.xy[m, t, c, 1])
 
 
-@njit
+@leaf
 def cost(w, rig, views, n, cauchy):
     """Sum of the robust reprojection costs in the given views."""
     total = 0.0
@@ -87,7 +87,7 @@ def cost(w, rig, views, n, cauchy):
     return total
 
 
-@njit
+@leaf
 def jacobian(w, rig, lin, R_h, m, t, c, J_h, J_l):
     """Jacobians of the whitened residual in the views `lin`: J_h (2, 6) host pose, J_l (2, 3) landmark; False if it is behind the camera.
 
@@ -118,7 +118,7 @@ def jacobian(w, rig, lin, R_h, m, t, c, J_h, J_l):
     return True
 
 
-@njit
+@leaf
 def invert3(A, lam, out):
     """Inverse of a symmetric positive definite (3, 3) matrix with its diagonal raised by lam; False if (nearly) singular."""
     a, b, c = A[0, 0] * (1.0 + lam), A[0, 1], A[0, 2]
@@ -133,7 +133,7 @@ def invert3(A, lam, out):
     return True
 
 
-@njit
+@leaf
 def _observe(w, rig, s, n, cauchy, m, H_l, counts):
     """Linearise the observations of landmark m: fills H_l (3, 3), s.g_l[m] and the first k rows of the observation buffers; returns k.
 
@@ -161,7 +161,7 @@ def _observe(w, rig, s, n, cauchy, m, H_l, counts):
     return k
 
 
-@njit
+@leaf
 def _gather(s, h, k, W):
     """Add the k observations in the buffers to their pairs, and their landmark-pose blocks to W (3, 6 N): the host's in place, the target's as V."""
     for q in range(k):
@@ -185,7 +185,7 @@ def _gather(s, h, k, W):
                 out[3], out[4], out[5] = out[3] + v3, out[4] + v4, out[5] + v5
 
 
-@njit
+@leaf
 def _turn(W, t, Y):
     """Turn columns 6 t .. of W (3, 6 N) from the host's tangent V into the target's, -V Y."""
     for i in range(3):
@@ -196,7 +196,7 @@ def _turn(W, t, Y):
             W[i, 6 * t + j] = -(v0 * Y[0, j] + v1 * Y[1, j] + v2 * Y[2, j] + v3 * Y[3, j] + v4 * Y[4, j] + v5 * Y[5, j])
 
 
-@njit
+@leaf
 def _eliminate(H, g, W, H_inv, g_l, begin, row):
     """Subtract the Schur complement of one landmark from the six rows `row` .. of H, columns `begin` .. row + 6, and from g."""
     width = row + 6 - begin

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vio.events import Event
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 
 COMPONENTS = 5  # p, theta, v, b_g, b_a
 
@@ -124,7 +124,7 @@ def round_all(values, mantissa):
             flat[i] = rounded(flat[i], mantissa)
 
 
-@njit
+@leaf
 def add_dense(blocks, gradient, slot, targets, H, g):
     """Add a dense symmetric H (3m, 3m) and gradient g (3m,) of m components at block rows `targets` (m,) into the system."""
     m = targets.shape[0]

@@ -23,7 +23,7 @@ import numpy as np
 from vio.backend.solver import Prior, prior_offset
 from vio.backend.window import Rig, Window
 from vio.config import OnlineConfig
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.lie import apply, matmul, orthonormalised, so3_exp, so3_log
 
 _SHARE = 0.5  # of a large offset that must be some sigmas, for each keyframe that it is not followed costs much
@@ -69,7 +69,7 @@ def advance(R, p, v, bg, rate, dt, n, R_out, p_out):
                 R_out[i, k, j] = turned[k, j]
 
 
-@njit
+@leaf
 def directions(R, v, bg, rate, n, with_time, with_mount, slowest, X):
     """Fill X (6 n, k) of the module's docstring. A keyframe slower than `slowest` (m/s and rad/s) says nothing about time.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vio.events import Event
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.lie import apply, matmul, right_jacobian, skew, so3_exp
 
 GAP_NS = 25_000_000  # between samples further apart than this the measurement is a guess ...
@@ -121,7 +121,7 @@ def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, c
         at = until
 
 
-@njit
+@leaf
 def _sample(t_ns, w_B, a_B, i, at, w, a):
     held = at <= t_ns[i] or i + 1 >= t_ns.shape[0]
     s = 0.0 if held else (at - t_ns[i]) / (t_ns[i + 1] - t_ns[i])

@@ -8,13 +8,13 @@ from vio.backend.landmarks import cauchy_weight
 from vio.backend.preintegration import Preintegrated, transition
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.events import Event
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp
 
 _FLOOR = 1e-12 * np.eye(9)  # of a covariance, m^2, rad^2, m^2/s^2
 
 
-@njit
+@leaf
 def match(ids, map_ids, rows_out):
     """For each id (n,) its row in map_ids (m,), or -1."""
     for k in range(ids.shape[0]):
@@ -87,7 +87,7 @@ def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy,
     return used
 
 
-@njit
+@leaf
 def _solve9(H, g, x):
     """Solve H x = g (9, 9) by Cholesky; False if not positive definite."""
     n = g.shape[0]

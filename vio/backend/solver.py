@@ -14,7 +14,7 @@ from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.config import BackEndConfig
 from vio.events import Event
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp, so3_log
 
 
@@ -188,7 +188,7 @@ def apply_step(w, n, position, x, dx):
                 w.R[i, k, j] = turned[k, j]
 
 
-@njit
+@leaf
 def raise_diagonal(blocks, slot, lam):
     """Levenberg's damping: multiply the diagonal of the compressed system by 1 + lam."""
     for k in range(slot.shape[0]):

@@ -3,10 +3,10 @@
 import math
 
 from vio.backend.landmarks import residual
-from vio.kernels import njit
+from vio.kernels import leaf
 
 
-@njit
+@leaf
 def triangulate(w, rig, views, n, min_inverse_depth, max_inverse_depth, max_sigma, min_parallax):
     """Find the inverse depth of new landmarks along their host ray by linear least squares over all other observations.
 
@@ -43,7 +43,7 @@ def triangulate(w, rig, views, n, min_inverse_depth, max_inverse_depth, max_sigm
         w.ready[m] = True
 
 
-@njit
+@leaf
 def gate(w, rig, views, n, limit, rejected):
     """Reject observations whose whitened residual exceeds `limit`; a landmark that fails in its host or newest keyframe goes whole.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 
 
 class Views(NamedTuple):
@@ -30,14 +30,14 @@ def new_views(keyframes: int) -> Views:
     return Views(np.zeros((N, N, 2, 3, 3)), np.zeros((N, N, 2, 3)), np.zeros((N, 2, 3, 3)), np.zeros((N, N, 6, 6)))
 
 
-@njit
+@leaf
 def _matmul3(a, b, out):
     for i in range(3):
         for j in range(3):
             out[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
 
 
-@njit
+@leaf
 def _pair(R_h, p_h, R_t, p_t, Y):
     """Y (6, 6): [[I, -R_t [d]x], [0, R_h^T R_t]] with d = R_t^T (p_h - p_t)."""
     Y[:] = 0.0

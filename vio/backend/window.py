@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vio.kernels import njit
+from vio.kernels import leaf, njit
 
 
 class Window(NamedTuple):
@@ -62,7 +62,7 @@ def new_window(keyframes: int, landmarks: int) -> Window:
     )
 
 
-@njit
+@leaf
 def relinearise(w, n):
     """Move the linearisation points of keyframes outside the prior to their current estimates."""
     for i in range(n):
@@ -74,7 +74,7 @@ def relinearise(w, n):
                 w.R_lin[i, k, j] = w.R[i, k, j]
 
 
-@njit
+@leaf
 def associate(w, slot, ids, xy_left, xy_right, has_right):
     """Enter the observations of keyframe `slot`; unknown ids take free rows with this keyframe as host. Returns rows not found."""
     free = 0
@@ -104,7 +104,7 @@ def associate(w, slot, ids, xy_left, xy_right, has_right):
     return refused
 
 
-@njit
+@leaf
 def drop_oldest(w, n):
     """Shift the window by one keyframe; landmarks hosted in the oldest are freed."""
     for i in range(n - 1):

@@ -145,7 +145,7 @@ def _box_row(column, half, out):
             inner[col] = np.int32(inner[col] + np.int32(a[col] + b[col]))
 
 
-@njit(inline="always")
+@leaf(forceinline=True)
 def _isqrt(value):
     """Floor of the square root of a non-negative int32, digit by digit; 16 equal steps, hence no branch."""
     root, bit, one = np.int32(0), np.int32(1 << 30), np.int32(1)
@@ -158,7 +158,7 @@ def _isqrt(value):
     return root
 
 
-@njit(inline="always")
+@leaf(forceinline=True)
 def _shi_tomasi(xx, xy, yy, fmt):
     a, b, c = narrow32(xx, fmt.total), narrow32(xy, fmt.total), narrow32(yy, fmt.total)
     mean = np.right_shift(np.int32(a + c), np.int32(1))
