@@ -8,7 +8,7 @@ from hwmodel.buffers.pictures import level_sizes
 from hwmodel.chip import Chip
 from hwmodel.structure import sparse
 from hwmodel.tables import DATA, read_toml
-from vio.config import Config, ConfigError
+from vio.config import OPENING_ROUNDS, OPENING_STEPS, Config, ConfigError
 from vio.events import Event
 
 _SIZE_TOLERANCE = 0.005  # of a pyramid's pixels; one level more or less of a deep pyramid makes 1 %
@@ -42,7 +42,7 @@ def from_run(counts: np.ndarray, source: str = "a run") -> Counts:
         raise ConfigError(f"{source}: no frame with a keyframe in the counts, nothing to average over")
     if counts.min() < 0:
         raise ConfigError(f"{source}: negative counts in column {Event(int(counts.min(0).argmin())).name}")
-    return Counts(len(counts), counts.sum(0), counts.max(0), source)
+    return Counts(len(counts), counts.sum(0), _largest(counts), source)
 
 
 def typical(name: str) -> Counts | None:
@@ -67,17 +67,16 @@ def check(counts: Counts, config: Config, chip: Chip) -> None:
     """Refuse counts that cannot come from this configuration and picture size. Raises ConfigError with the reason."""
     left, right = (sum(h * w for h, w in level_sizes(chip, config.frontend.pyramid_levels)[1:]) for _ in "lr")
     n, size = config.backend.window + 1, sparse(config.backend.window + 1)
-    steps = config.backend.iterations * (2 if config.online.time_offset else 1)  # twice where the clocks are found to differ
-    passes = steps + 1
+    steps, passes = _most_steps(config), int(counts.largest[Event.GAUSS_NEWTON_ITERATION]) + 1 + OPENING_ROUNDS
     limits = {
         Event.PYRAMID_PIXEL: (left + right, f"{chip.image_width}x{chip.image_height} pictures with frontend.pyramid_levels = {config.frontend.pyramid_levels}"),
         Event.FEATURE_TRACKED: (3 * config.frontend.max_features, f"frontend.max_features = {config.frontend.max_features}, tracked once and matched both ways"),
         Event.FEATURE_DETECTED: (2 * config.frontend.max_features, f"frontend.max_features = {config.frontend.max_features}"),
         Event.KLT_ITERATION: (3 * config.frontend.max_features * config.frontend.pyramid_levels * config.frontend.klt_iterations,
                               f"frontend.klt_iterations = {config.frontend.klt_iterations} on {config.frontend.pyramid_levels} levels"),
-        Event.GAUSS_NEWTON_ITERATION: (steps, f"backend.iterations = {config.backend.iterations}"),
-        Event.IMU_FACTOR: ((n - 1) * passes, f"backend.window = {config.backend.window} and backend.iterations = {config.backend.iterations}"),
-        Event.CHOLESKY_BLOCK: (size.updates * passes, f"backend.window = {config.backend.window} and backend.iterations = {config.backend.iterations}"),
+        Event.GAUSS_NEWTON_ITERATION: (steps, f"backend.iterations = {config.backend.iterations} (more while a window opens)"),
+        Event.IMU_FACTOR: ((n - 1) * passes, f"backend.window = {config.backend.window} and {passes} linearisations"),
+        Event.CHOLESKY_BLOCK: (size.updates * passes, f"backend.window = {config.backend.window} and {passes} linearisations"),
     }
     for event, (limit, why) in limits.items():
         if counts.largest[event] > limit:
@@ -88,6 +87,20 @@ def check(counts: Counts, config: Config, chip: Chip) -> None:
     if min(abs(found - left - right), abs(found - left)) > _SIZE_TOLERANCE * found:
         why = f"{int(found)} PYRAMID_PIXEL in the busiest frame, but {limits[Event.PYRAMID_PIXEL][1]} make {left + right}, or {left} with one camera"
         raise ConfigError(f"{counts.source}: {why}; the counts are of another configuration")
+
+
+def _most_steps(config: Config) -> int:
+    """Gauss-Newton steps at most that enter with one frame: more while a window opens, twice where the clocks are found to differ; and the
+    last keyframe of a run, whose solution enters with no frame, counts to the last one."""
+    opening = max(config.backend.iterations, OPENING_STEPS, config.mono.iterations * (OPENING_ROUNDS + 1))
+    return 2 * opening * (2 if config.online.time_offset else 1)
+
+
+def _largest(counts: np.ndarray) -> np.ndarray:
+    """Most of each event in one frame of counts (frames, events); frames whose solution took over twice the usual steps, as a window opens, left out."""
+    steps = counts[:, Event.GAUSS_NEWTON_ITERATION]
+    usual = np.median(steps[steps > 0]) if steps.any() else 0.0
+    return counts[steps <= 2 * usual].max(0)
 
 
 def high_water(counts: Counts) -> dict[str, int]:

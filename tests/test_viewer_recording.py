@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from conftest import write_recording
 from vio.cli import app
+from vio.events import Event
 from vio.io.map_file import read_map
 
 pytest.importorskip("rerun", reason="the viewer needs rerun-sdk")
@@ -21,9 +22,8 @@ EVERY_FRAME = (
     "/plots/bias/accel", "/plots/bias/accel/3sigma", "/plots/speed", "/plots/features", "/plots/ms", "/plots/uJ", "/plots/kB",
     "/plots/error/position/final", "/plots/error/rotation/final",
 )
-EVERY_KEYFRAME = (
-    "/world/body/right/image", "/world/body/right/matches", "/world/body/right/disparity", "/world/landmarks/window", "/world/window", "/system/sparsity",
-)
+EVERY_KEYFRAME = ("/world/body/right/image", "/world/body/right/matches", "/world/body/right/disparity")
+EVERY_SOLUTION = ("/world/landmarks/window", "/world/window", "/system/sparsity")
 
 
 def _tinyvio(*arguments: object) -> Result:
@@ -43,10 +43,12 @@ def test_a_recorded_run_holds_every_entity_of_every_frame(flown: tuple[Path, Pat
     """Oracle: the frames, poses and keyframes that the run's own files count."""
     folder, recording = flown
     found, poses = rows(recording), json.loads((folder / "metrics.json").read_text())["poses"]
-    keyframes = int(np.load(folder / "counts.npz")["counts"][:, list(np.load(folder / "counts.npz")["events"]).index("KEYFRAME")].sum())
+    counts = np.load(folder / "counts.npz")["counts"]
+    keyframes, solutions = int(counts[:, Event.KEYFRAME].sum()), np.count_nonzero(counts[:, Event.GAUSS_NEWTON_ITERATION])
     assert poses == FRAMES and {path: found[path] for path in EVERY_FRAME} == dict.fromkeys(EVERY_FRAME, FRAMES)
     assert {path: found[path] for path in EVERY_KEYFRAME} == dict.fromkeys(EVERY_KEYFRAME, keyframes)
-    assert found["/health"] >= 1 and 0 < found["/world/landmarks/past"] < keyframes
+    assert {path: found[path] for path in EVERY_SOLUTION} == dict.fromkeys(EVERY_SOLUTION, solutions)
+    assert found["/health"] >= 1 and 0 < found["/world/landmarks/past"] < solutions
 
 
 def test_the_final_position_errors_are_the_ate(flown: tuple[Path, Path]) -> None:

@@ -15,6 +15,8 @@ from vio.errors import ConfigError
 from vio.files import parse_toml, read_toml, shown
 from vio.precision import Precision
 
+OPENING_STEPS = 8  # Gauss-Newton steps at most per keyframe while the first state of a moving rig may be far off
+OPENING_ROUNDS = 3  # that the prior of the first keyframe is expanded anew per keyframe, with one camera
 
 @dataclass(frozen=True)
 class FrontEndConfig:

@@ -20,7 +20,7 @@ from vio.types import FrameOutput, StereoFrame, Tracks
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What part of a sequence to run, and with how many threads in all (decoding included).
+    """What part of a sequence to run, and with how many threads; as many again decode images ahead.
 
     warm_up: whether to load every kernel before the clock starts; the result does not depend on it.
     """

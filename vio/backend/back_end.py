@@ -15,7 +15,7 @@ from vio.backend.residuals import gravity, imu_residual
 from vio.backend.rest import Rest, rest_row
 from vio.backend.snapshot import Snapshot, snapshot
 from vio.calibration import Calibration
-from vio.config import Config
+from vio.config import OPENING_STEPS, Config
 from vio.lie import inverse, pose
 from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import Landmarks, NavState, Observations
@@ -25,7 +25,6 @@ _UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose co
 _NO_VARIANCE = 1e-30  # a smaller one counts as none
 _UNKNOWN = np.diag(_UNKNOWN_SIGMA**2)
 _DEGREES = 9  # of freedom of an inertial residual
-_OPENING_STEPS = 8  # Gauss-Newton steps at most while the first state of a moving rig may be far off
 _OPENING_KEYFRAMES, _OPENING_INTERVAL = 3, 0.09  # and so many keyframes follow each other by at least so many seconds
 _NEAREST = 0.1  # m: nothing is looked for closer to the camera
 _MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
@@ -221,7 +220,7 @@ class BackEnd:
             config = self._opening.back_end
             self._prior = self._opening.approach(self._solver, w, rig, self._factors, self._prior, self._in_prior, n, counts)
         elif self._is_guess and self._in_prior == 1 and n > 1:
-            config = replace(config, iterations=max(config.iterations, _OPENING_STEPS))
+            config = replace(config, iterations=max(config.iterations, OPENING_STEPS))
             self._open(expanded(w.R[0], w.bg[0], w.ba[0], self._initial))
         problem = (w, rig, self._factors, self._prior, self._in_prior, n)
         self.solved = self._solver.optimise(*problem, config, counts)

@@ -19,12 +19,11 @@ import numpy as np
 from vio.backend.solver import Factors, Prior, Solver
 from vio.backend.views import Views
 from vio.backend.window import Rig, Window
-from vio.config import Config
+from vio.config import OPENING_ROUNDS, Config
 from vio.lie import right_jacobian_inverse, so3_log
 
 _ENOUGH = 15  # landmarks from which on their median depth, or their median motion, is that of the scene
 _SLOWEST = 0.02  # m/s: the sigma of a velocity that the pictures say is none, at least
-_ROUNDS = 3  # that the prior of the first keyframe is expanded anew per keyframe
 _AHEAD = 1e-2  # smallest third component of a turned ray
 
 
@@ -54,7 +53,7 @@ class Opening:
 
     def approach(self, solver: Solver, w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, counts: np.ndarray) -> Prior:
         """Bring an open window near its optimum (arguments as of `Solver.optimise`); returns the prior expanded there."""
-        for _ in range(_ROUNDS):
+        for _ in range(OPENING_ROUNDS):
             solver.optimise(w, rig, f, prior, m, n, self.back_end, counts)
             prior = rebased(w, prior)
         return prior

@@ -53,7 +53,7 @@ def in_memory(sequence: Sequence, count: int, progress: Callable[[int, int], Non
             raise TinyvioError(f"{sequence.name}: a benchmark needs whole frames ({loaded.fault}); choose fewer with --frames")
         kept.append(loaded.frame)
         progress(len(kept), count)
-    return replace(sequence, frame_t_ns=sequence.frame_t_ns[:count], load=kept.__getitem__)
+    return replace(sequence, frame_t_ns=sequence.frame_t_ns[:count], load=kept.__getitem__, is_in_memory=True)
 
 
 def passes(sequence: Sequence, config: Config, repeats: int, threads: int, progress: Callable[[int, int], None]) -> Iterator[Pass]:

@@ -35,7 +35,7 @@ class Sequence:
     """One recording. Stamps are int64 nanoseconds, strictly ascending.
 
     imu_w_B, imu_a_B: (n, 3) rad/s and m/s^2 in B. `load(i)` decodes frame i, or raises DataError saying what is wrong with it.
-    warnings: one line per fault that was found on opening and worked around.
+    warnings: one line per fault that was found on opening and worked around. is_in_memory: loading takes no time.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Sequence:
     load: Callable[[int], StereoFrame]
     ground_truth: GroundTruth | None
     warnings: tuple[str, ...] = ()
+    is_in_memory: bool = False
 
     def __iter__(self) -> "Iterator[tuple[Imu, StereoFrame]]":
         """Yield `(t_ns, w_B, a_B), frame` for every usable frame: the inertial samples up to it, then the pictures."""
@@ -119,12 +120,12 @@ def open_sequence(
 
 
 def frames(sequence: Sequence, first: int, last: int, threads: int = 2) -> Iterator[LoadedFrame]:
-    """Yield frames first..last-1 in order, decoded ahead by `threads - 1` threads; with one thread each is decoded when asked for."""
-    if threads <= 1:
+    """Yield frames first..last-1 in order, decoded ahead by as many threads; with one thread, or in memory, each is loaded when asked for."""
+    if threads <= 1 or sequence.is_in_memory:
         for index in range(first, last):
             yield _waited(sequence, index, lambda: sequence.load(index))
         return
-    pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     pending: deque[tuple[int, Future[StereoFrame]]] = deque()
     try:
         for index in range(first, last):
