@@ -53,26 +53,27 @@ class Arrival:
     looking: Future[None] | None = None
 
 
+LAG = 3  # frames: one looked at, one waiting for a keyframe's solution, and the one that arrives
 _UNTOLD = Settled(np.zeros(3), np.zeros(3), np.eye(3), 0)
 _SILENCE = Feedback(-1, _UNTOLD, np.zeros(0, np.int64), -1.0, False)
 
 
 class Mailbox:
-    """Feedback on its way: what was found at frame n is heard by frame n + 2 and later ones, whatever the order of work."""
+    """Feedback on its way: what was found at frame n is heard by frame n + `LAG` and later ones, whatever the order of work."""
 
     def __init__(self, settled: Settled) -> None:
         """settled: known to the first frames."""
         self.heard = _SILENCE._replace(settled=settled)
-        self._letters = (self.heard, self.heard)  # of the last two frames
+        self._letters = (self.heard,) * LAG  # of the last frames
         self._rejected = [self.heard.rejected_ids]  # by the frame at hand
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep, between two frames."""
-        return {"heard": _SILENCE, "_letters": (_SILENCE, _SILENCE)}
+        return {"heard": _SILENCE, "_letters": (_SILENCE,) * LAG}
 
     def hear(self, number: int) -> list[np.ndarray]:
         """Let `heard` be what frame `number` may know; returns what has to be dropped: ids (n,) of features."""
-        new = [letter for letter in self._letters if self.heard.number < letter.number <= number - 2]
+        new = [letter for letter in self._letters if self.heard.number < letter.number <= number - LAG]
         self.heard = new[-1] if new else self.heard
         return [letter.rejected_ids for letter in new if len(letter.rejected_ids)]
 
@@ -82,11 +83,11 @@ class Mailbox:
 
     def unheard(self) -> np.ndarray:
         """Ids (n,) of features found wanting of which the front end could not know when it looked at the frame at hand."""
-        return np.concatenate([self._letters[1].rejected_ids, *self._rejected])
+        return np.concatenate([*(letter.rejected_ids for letter in self._letters[1:]), *self._rejected])
 
     def send(self, number: int, settled: Settled, speed: float, on_beat: bool) -> None:
         """End the frame at hand."""
-        self._letters = (self._letters[1], Feedback(number, settled, np.concatenate(self._rejected), speed, on_beat))
+        self._letters = (*self._letters[1:], Feedback(number, settled, np.concatenate(self._rejected), speed, on_beat))
         self._rejected = [self._rejected[0][:0]]
 
 

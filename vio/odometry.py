@@ -1,19 +1,19 @@
 """The whole algorithm: inertial samples and frames in, navigation states with health out.
 
 A frame passes three steps: it arrives, the front end looks at it, and the back end concludes. With `feed` the front end looks at a frame while
-the one before is concluded, and a keyframe is solved (`vio.solving`) while the next frame is tracked. So that this changes no bit, what the
-back end has learnt from frame n is known to the front end from frame n + 2 on, in any order of work.
+the one before is concluded, and a keyframe is solved (`vio.solving`) while the next two frames are tracked. So that this changes no bit, what
+the back end has learnt from frame n is known to the front end from frame n + `LAG` on, in any order of work.
 """
 
 import hashlib
-from collections import ChainMap
+from collections import ChainMap, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from vio.arrival import Arrival, Clock, Mailbox, checksum, placed
+from vio.arrival import LAG, Arrival, Clock, Mailbox, checksum, placed
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import doubtful, initial_state
 from vio.backend.online_calibration import Estimate, Instant
@@ -59,7 +59,7 @@ class Odometry:
         self._is_mono = calibration.right is None
         self._logs, self._threads, self._workers = logs, threads, Workers(threads)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="front end") if threads > 1 else None
-        self._on_its_way: Arrival | None = None
+        self._on_their_way: deque[Arrival] = deque()  # looked at or about to be, not concluded
         self.reset()
 
     def reset(self) -> None:
@@ -104,24 +104,27 @@ class Odometry:
 
     def feed(self, t_ns: int, left: np.ndarray, right: np.ndarray | None = None) -> list[FrameOutput]:
         """As `add_frame`, for whoever has the next frame at hand already: with more than one thread it returns while the front end looks at
-        this frame, with the outputs that were still to come of frames before it. `flush` gives the last one. The same bits."""
+        this frame, with the outputs that were still to come of up to two frames before it. `flush` gives the last ones. The same bits."""
         if self._ahead is None:
             return [self.add_frame(t_ns, left, right)]
-        outputs = self._concluded() if self._must_wait(t_ns) else []
+        outputs = self.flush() if self._must_wait(t_ns) else []
         if self._is_late(t_ns):
             return [*outputs, self._left_out(t_ns, left, right)]
-        before, arrival = self._on_its_way, self._arrive(t_ns, left, right)
+        arrival = self._arrive(t_ns, left, right)
         self._workers.are_busy = True
         arrival.looking = self._ahead.submit(self._look, arrival)
-        self._on_its_way = arrival
-        return [*outputs, self._conclude(before)] if before is not None else outputs
+        self._on_their_way.append(arrival)
+        while len(self._on_their_way) >= LAG or (len(self._on_their_way) > 1 and not self._solving.is_at_work):
+            outputs.append(self._conclude(self._on_their_way.popleft()))
+        return outputs
 
     def flush(self) -> list[FrameOutput]:
-        """The output of a frame that `feed` has left on its way, if there is one."""
-        if self._on_its_way is None:
-            return []
-        self._on_its_way.looking.result()
-        return self._concluded()
+        """The outputs of frames that `feed` has left on their way."""
+        outputs = []
+        while self._on_their_way:
+            self._on_their_way[0].looking.result()
+            outputs.append(self._conclude(self._on_their_way.popleft()))
+        return outputs
 
     def finish(self) -> np.ndarray:
         """Wait for the last keyframe to be solved; returns counts (events,) of that work, which no frame has heard of. More frames may follow."""
@@ -189,20 +192,15 @@ class Odometry:
         return self._last_t_ns is not None and t_ns <= self._last_t_ns
 
     def _require_idle(self, what: str) -> None:
-        if self._on_its_way is not None:
-            raise RuntimeError(f"Odometry.{what}: a frame is on its way; take its output by `flush` before")
+        if self._on_their_way:
+            raise RuntimeError(f"Odometry.{what}: frames are on their way; take their outputs by `flush` before")
 
     def _must_wait(self, t_ns: int) -> bool:
-        """Whether the frame on its way must be concluded before the one stamped t_ns may arrive: at the start, in the dark, and where that is late."""
-        if self._on_its_way is None:
+        """Whether the frames on their way must be concluded before the one stamped t_ns may arrive: at the start, in the dark, and where that is late."""
+        if not self._on_their_way:
             return False
-        self._on_its_way.looking.result()
+        self._on_their_way[-1].looking.result()
         return self._pre is None or self._front_end.is_holding or self._is_late(t_ns)
-
-    def _concluded(self) -> list[FrameOutput]:
-        """The output of the frame on its way."""
-        arrival, self._on_its_way = self._on_its_way, None
-        return [] if arrival is None else [self._conclude(arrival)]
 
     def calibration_estimate(self) -> Estimate | None:
         """What is known of the time offset and of the rig's place on the body; None where neither is estimated (`online` in the configuration)."""
@@ -214,7 +212,7 @@ class Odometry:
         return t_ns + self._beat.shift_ns(t_ns, self._mail.heard.on_beat) + self._mail.heard.settled.offset_ns
 
     def _arrive(self, t_ns: int, left: np.ndarray, right: np.ndarray | None) -> Arrival:
-        """Take in a frame and the inertial samples up to it. The front end must be idle, and has heard what was found up to the frame before the last."""
+        """Take in a frame and the inertial samples up to it. The front end must be idle, and has heard what was found up to `LAG` frames before."""
         clock, frame = Clock(), self._eyes.ordered(StereoFrame(t_ns, left, right))
         self._front_end.check(frame)
         place = self._beat.enter(t_ns, self._mail.heard.on_beat)
