@@ -8,7 +8,7 @@ the back end has learnt from frame n is known to the front end from frame n + `L
 import hashlib
 from collections import ChainMap, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,8 @@ class Odometry:
 
     def reset(self) -> None:
         """Forget everything but calibration and configuration."""
-        self.flush()
+        wait([arrival.looking for arrival in self._on_their_way])
+        self._on_their_way.clear()
         self._eyes = Eyes(self.calibration, self.config)
         self._front_end = FrontEnd(self.calibration, self.config, self._logs, workers=self._workers)
         self._back_end = BackEnd(self.calibration, self.config)

@@ -188,11 +188,12 @@ def run(
     failure, stopped = "", False
     supply = imu_supply(sequence, int(sequence.frame_t_ns[first]))
     given: deque[LoadedFrame] = deque()  # to the engine, whose outputs are still to come
+    spent: deque[int] = deque()  # ns that the engine took to take each of them in
 
-    def take(outputs: list[FrameOutput], engine_ns: int) -> None:
+    def take(outputs: list[FrameOutput]) -> None:
         for output in outputs:
             frame = given.popleft()
-            recording.add(output, frame.wait_ns, engine_ns)
+            recording.add(output, frame.wait_ns, spent.popleft())
             if observe:
                 observe(engine, frame.frame, output)
             if watch:
@@ -212,14 +213,16 @@ def run(
         except Exception:  # whatever happens in there, the frames before it are a result
             failure = traceback.format_exc()
             break
-        take(outputs, time.perf_counter_ns() - start)
+        if loaded.frame is not None:
+            spent.append(time.perf_counter_ns() - start)
+        take(outputs)
         if loaded.frame is None:
             recording.skip(loaded)
             if watch:
                 watch(recording.frames, None)
     seconds, online = time.perf_counter() - begin, None
     try:
-        take([] if failure else engine.flush(), 0)
+        take([] if failure else engine.flush())
         recording.end(engine)
         online = engine.calibration_estimate()
     except Exception:
