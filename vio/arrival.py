@@ -12,7 +12,8 @@ from vio.backend.back_end import Settled
 from vio.beat import Place
 from vio.events import new_counts
 from vio.frontend.front_end import Expected
-from vio.inertial import Samples, Span
+from vio.health import Samples
+from vio.inertial import Span
 from vio.types import FrontEndOutput, StereoFrame
 
 

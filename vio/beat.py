@@ -65,12 +65,12 @@ class Beat:
 
     def shift_ns(self, t_ns: int, follows: bool) -> int:
         """What is to be added to the stamp of the next frame, ns, if stamps are moved; a question that changes nothing."""
-        return -round(1e9 * self._off(*self._with(t_ns))) if follows else 0
+        return -round(1e9 * _end_off(*self._with(t_ns))) if follows else 0
 
     def enter(self, t_ns: int, follows: bool) -> Place:
         """Take the next frame's stamp in; it is moved if `follows`."""
         self._t_ns, self._numbers = self._with(t_ns)
-        after = self._off(self._t_ns, self._numbers)
+        after = _end_off(self._t_ns, self._numbers)
         return Place(-round(1e9 * after) if follows else 0, after, len(self._t_ns), self._scatters())
 
     def hear(self, place: Place, late: float | None) -> None:
@@ -101,13 +101,9 @@ class Beat:
             return alone
         steps = np.sort(np.diff(t[-_RECENT:]) / np.diff(n[-_RECENT:]))
         interval = float(steps[len(steps) // 2]) if len(steps) else float(t_ns - t[-1])
-        number = n[-1] + max(round((t_ns - int(t[-1]) + 1e9 * self._off(t, n)) / interval), 1)
+        number = n[-1] + max(round((t_ns - int(t[-1]) + 1e9 * _end_off(t, n)) / interval), 1)
         both = np.append(t, t_ns), np.append(n, number)
-        return both if abs(self._off(*both)) * 1e9 < _OFF_BEAT * interval else alone
-
-    def _off(self, t_ns: np.ndarray, numbers: np.ndarray) -> float:
-        """Seconds by which the last stamp is after its place on the line through all of them."""
-        return _end_off(t_ns, numbers)
+        return both if abs(_end_off(*both)) * 1e9 < _OFF_BEAT * interval else alone
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""

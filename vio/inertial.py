@@ -7,10 +7,9 @@ import numpy as np
 from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, integrate_span, preintegrated
 from vio.config import HealthConfig
 from vio.events import new_counts
-from vio.health import ImuScreen
+from vio.health import ImuScreen, Samples
 from vio.lie import orthonormalised
 
-Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B, a_B (n, 3)
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
 _HISTORY_NS = 1_000_000_000  # samples kept before the first frame
 
@@ -42,7 +41,7 @@ class InertialBuffer:
         return {"_samples": _EMPTY, "_reasons": ""}
 
     @property
-    def samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def samples(self) -> Samples:
         """Those kept: t_ns (n,), w_B, a_B (n, 3); never written again."""
         return self._samples
 
@@ -83,10 +82,10 @@ def turned(span: Span, b_g: np.ndarray, b_a: np.ndarray, R_BC: np.ndarray) -> np
     return orthonormalised(np.ascontiguousarray(R_BC.T @ step.dR.T @ R_BC))
 
 
-def rate_at(samples: tuple[np.ndarray, np.ndarray, np.ndarray], t_ns: int) -> np.ndarray:
-    """Rate w_B (3,) rad/s at an instant, between two samples."""
+def rate_at(samples: Samples, t_ns: int) -> np.ndarray:
+    """Rate w_B (3,) rad/s at an instant, between two samples; before the first and after the last one theirs."""
     t, w, _ = samples
-    i = min(max(int(np.searchsorted(t, t_ns)), 1), len(t) - 1)
-    if i < 1 or not t[i - 1] < t_ns < t[i]:
-        return w[-1 if t_ns > t[-1] else min(int(np.searchsorted(t, t_ns)), len(t) - 1)]
+    i = int(np.searchsorted(t, t_ns, "right"))
+    if i in (0, len(t)):
+        return w[min(i, len(t) - 1)]
     return w[i - 1] + (t_ns - t[i - 1]) / (t[i] - t[i - 1]) * (w[i] - w[i - 1])

@@ -302,7 +302,7 @@ class Odometry:
                 self._settle()
         if work is None and (rests or seen.is_keyframe):
             arrival.laps["back_end"] = arrival.laps.get("back_end", 0) + clock.lap()
-        self._monitor.look(seen, self.calibration.right is not None, self._eyes.other_sees(frame))
+        self._monitor.look(seen, not self._is_mono, self._eyes.other_sees(frame))
         self._last = state
         speed = -1.0 if state is None else float(np.linalg.norm(state.v_WB))
         self._mail.send(arrival.number, self._back_end.settled(), speed, self._beat.follows)

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -166,23 +167,16 @@ def _cluster(workers: int | None, scheduler: str | None, job: _Job, sequences: "
 
 def _meanwhile(work: Callable[[], None]) -> Callable[[], None]:
     """Do something in another thread; the function returned waits for its end and raises what it raised. Ctrl-C leaves it behind."""
-    errors: list[BaseException] = []
+    future: Future[None] = Future()
 
-    def guarded_work() -> None:
+    def run() -> None:
         try:
-            work()
+            future.set_result(work())
         except BaseException as error:
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=guarded_work, daemon=True)
-    thread.start()
-
-    def finished() -> None:
-        thread.join()
-        if errors:
-            raise errors[0]
-
-    return finished
+    threading.Thread(target=run, daemon=True).start()
+    return future.result
 
 
 def _load_reporters() -> None:
