@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import sys
 import threading
 import urllib.error
 import urllib.parse
@@ -42,12 +43,19 @@ def policy(hostname: str, data_port: int) -> str:
     return f"default-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: data:; connect-src {allowed}"
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that closes its connection is nobody's concern."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Page:
     """An HTTP server of the viewer on host:port; what it shows comes from the recording's server on the same host, data_port."""
 
     def __init__(self, host: str, port: int, data_port: int, assets: Mapping[str, Asset], confined: bool) -> None:
         """Start serving. confined: keep the page from reaching anything but this server and the recording. Raises OSError."""
-        self._server = http.server.ThreadingHTTPServer((host, port), _handler(data_port, assets, confined))
+        self._server = _Server((host, port), _handler(data_port, assets, confined))
         self._thread = threading.Thread(target=self._server.serve_forever, name="viewer page", daemon=True)
         self._thread.start()
 
