@@ -10,7 +10,6 @@ from vio import lie
 from vio.config import Config
 from vio.events import Event, new_counts
 from vio.frontend.front_end import FrontEnd
-from vio.frontend.workers import Workers
 from vio.types import FrontEndOutput, StereoFrame, TrackStatus
 
 CONFIG = replace(Config(), frontend=replace(Config().frontend, max_features=80, pyramid_levels=3, stereo_max_inverse_depth=2.0))
@@ -205,14 +204,3 @@ def test_on_the_euroc_clip_tracks_are_long_and_stereo_fits_its_epipolar_lines(eu
             errors.append(abs((right * normal).sum(1)) / np.hypot(normal[:, 0], normal[:, 1]) * sequence.calibration.right.fx)
             assert seen.has_right.mean() > 0.4
     assert min(live) > 100 and np.median(np.concatenate(errors)) < 0.35
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-def test_any_number_of_threads_gives_the_same_features_and_counts(threads: int) -> None:
-    """Oracle: one thread."""
-    found = []
-    for workers in (None, Workers(threads)):
-        front_end, counts = FrontEnd(scenes.RIG, CONFIG, workers=workers), [new_counts() for _ in FRAMES]
-        tracks = [front_end.process(frame, rotation(k), counts[k]).tracks for k, frame in enumerate(FRAMES)]
-        found.append([np.concatenate([getattr(t, f.name).ravel() for t in tracks for f in fields(t)]), np.array(counts)])
-    assert all(np.array_equal(alone, shared) for alone, shared in zip(*found))

@@ -17,7 +17,7 @@ from vio import lie
 from vio.camera import FIELD_RADIUS, Camera, CameraModel, EquidistantCamera
 from vio.errors import ConfigError
 from vio.events import Event, new_counts
-from vio.frontend import outliers, rays, stereo
+from vio.frontend import following, klt, outliers, rays, rows, stereo
 from vio.kernels import Kernel
 from vio.precision import Precision
 from vio.types import TrackStatus
@@ -160,35 +160,31 @@ def test_every_lookup_is_counted() -> None:
 
 
 def run_all_kernels() -> None:
-    """Compile every kernel of rays, outliers and stereo by three features."""
+    """Compile every kernel of the modules below by three features."""
     from test_stereo import CONFIG, RIG
 
     lens, counts, R = rays.make_lens(EUROC, PRECISION), new_counts(), np.eye(3, dtype=np.int64)
     uv, flags, depth = np.zeros((3, 2), np.int32), np.ones(3, np.bool_), np.ones(3, np.int32)
-    outlier, picture = outliers.outlier_format(CONFIG, 450.0, 0.1), np.zeros((64, 64), np.uint8)
-    rays.lookup(uv, lens.table, lens.fmt, uv, counts)
-    rays.rotate(uv, R, lens.fmt, uv)
-    rays.project(uv, lens.radial, lens.fmt, uv)
+    outlier, tracker = outliers.outlier_format(CONFIG, 450.0, 0.1), klt.klt_format(CONFIG)
+    levels, status = tuple(np.zeros((64 >> k, 64 >> k), np.uint8) for k in range(CONFIG.frontend.pyramid_levels)), np.zeros(3, np.uint8)
     rays.borrow_flow(uv, uv, uv, uv)
-    rays.reject_out_of_view(uv, lens.fmt, np.zeros(3, np.uint8))
-    outliers.reject_by_direction(uv, uv, 1, outlier, flags, counts)
     outliers.reject_by_depth(uv, depth, uv, depth, R, lens.fmt, outlier, flags, counts)
-    outliers.squared_displacements(uv, uv, outlier, np.zeros(3, np.int64))
-    stereo.search(picture, picture, uv, uv, depth, RIG.R_raw, RIG.t_raw, lens.radial, lens.fmt, RIG.fmt, uv, flags, counts)
-    stereo.verify(uv, uv, uv, uv, RIG.R_raw, RIG.t_raw, lens.fmt, outlier, RIG.fmt, flags, depth, counts)
+    following.follow(levels, levels, uv, uv, uv, np.zeros(0, np.int64), uv[:0], R, 1, 0, 0, 1, lens, tracker, outlier, uv, uv, uv, status, counts)
+    following.half_has_moved(uv, uv, R, 0, lens.fmt, outlier)
+    stereo.match(levels, levels, uv, uv, depth, RIG, tracker, outlier, uv, flags, depth, counts)
 
 
 def report() -> None:
     """Print every float found, and every kernel that was never typed."""
     run_all_kernels()
-    for module in (rays, outliers, stereo):
+    for module in (rays, outliers, stereo, following, rows):
         for kernel in vars(module).values():
             if isinstance(kernel, Kernel) and kernel.py_func.__module__ == module.__name__:
                 print(*(f"{kernel.py_func.__name__}: {line}" for line in float_types(kernel)), sep="\n", end="")
                 print("" if kernel.versions else f"{kernel.py_func.__name__} was not compiled", end="")
 
 
-def test_no_kernel_of_rays_outliers_or_stereo_holds_a_float(tmp_path: Path) -> None:
+def test_no_kernel_of_rays_outliers_stereo_or_following_holds_a_float(tmp_path: Path) -> None:
     """Oracle: numba's typed intermediate code in a process whose cache is empty, for a cached kernel hides its callees."""
     root = Path(__file__).resolve().parents[1]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0", "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}

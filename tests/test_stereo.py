@@ -44,9 +44,10 @@ def grid(step: int = 20, margin: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 
 def matched(left, right, uv, points, known=None, rig=RIG, config=CONFIG):
-    counts = new_counts()
-    known = np.zeros(len(uv), np.int32) if known is None else known
-    return *stereo.match(left, right, uv, points, known, rig, klt.klt_format(config), OUTLIER, counts), counts
+    counts, known = new_counts(), np.zeros(len(uv), np.int32) if known is None else known
+    uv_right, has_right, depth = np.empty_like(uv), np.empty(len(uv), np.bool_), np.empty(len(uv), np.int32)
+    stereo.match(left, right, uv, points, known, rig, klt.klt_format(config), OUTLIER, uv_right, has_right, depth, counts)
+    return uv_right, has_right, depth, counts
 
 
 def test_matches_on_a_wall_are_right_to_a_tenth_of_a_pixel_and_a_percent_of_depth(pair) -> None:

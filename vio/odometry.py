@@ -26,7 +26,6 @@ from vio.config import Config, dumps
 from vio.events import new_counts
 from vio.eyes import Eyes
 from vio.frontend.front_end import FrontEnd
-from vio.frontend.workers import Workers
 from vio.health import HealthMonitor
 from vio.inertial import InertialBuffer, rate_at, turned
 from vio.precision import Logs
@@ -57,7 +56,7 @@ class Odometry:
         self.config = config or Config()
         self.calibration = calibration
         self._is_mono = calibration.right is None
-        self._logs, self._threads, self._workers = logs, threads, Workers(threads)
+        self._logs, self._threads = logs, threads
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="front end") if threads > 1 else None
         self._on_their_way: deque[Arrival] = deque()  # looked at or about to be, not concluded
         self.reset()
@@ -67,7 +66,7 @@ class Odometry:
         wait([arrival.looking for arrival in self._on_their_way])
         self._on_their_way.clear()
         self._eyes = Eyes(self.calibration, self.config)
-        self._front_end = FrontEnd(self.calibration, self.config, self._logs, workers=self._workers)
+        self._front_end = FrontEnd(self.calibration, self.config, self._logs)
         self._back_end = BackEnd(self.calibration, self.config)
         self._solving = Solving(self._threads)
         self._mail = Mailbox(self._back_end.settled())
@@ -99,7 +98,7 @@ class Odometry:
         self._require_idle("add_frame")
         if self._is_late(t_ns):
             return self._left_out(t_ns, left, right)
-        arrival, self._workers.are_busy = self._arrive(t_ns, left, right), False
+        arrival = self._arrive(t_ns, left, right)
         self._look(arrival)
         return self._conclude(arrival)
 
@@ -112,7 +111,6 @@ class Odometry:
         if self._is_late(t_ns):
             return [*outputs, self._left_out(t_ns, left, right)]
         arrival = self._arrive(t_ns, left, right)
-        self._workers.are_busy = True
         arrival.looking = self._ahead.submit(self._look, arrival)
         self._on_their_way.append(arrival)
         while len(self._on_their_way) >= LAG or (len(self._on_their_way) > 1 and not self._solving.is_at_work):
@@ -155,7 +153,7 @@ class Odometry:
         for name, part in other._parts():
             part.__dict__.update(unpack(part.prototypes(), name, table))
         if other._eyes.is_swapped:
-            other._front_end = FrontEnd(other._eyes.calibration, self.config, self._logs, workers=other._workers)
+            other._front_end = FrontEnd(other._eyes.calibration, self.config, self._logs)
             other._back_end = BackEnd(other._eyes.calibration, self.config)
         other._front_end.load_state_dict(table)
         other._back_end.load_state_dict(table)
@@ -365,7 +363,7 @@ class Odometry:
         """Let the other camera lead, from this frame on; the window is opened anew for it."""
         self._eyes.swap()
         blind, weak = self._front_end, self._back_end
-        self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id, self._workers)
+        self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id)
         self._back_end = BackEnd(self._eyes.calibration, self.config)
         self._back_end.take_over(weak)
         self._mail = Mailbox(self._back_end.settled())

@@ -20,7 +20,6 @@ from vio.kernels import leaf, njit
 from vio.precision import Logs, require
 from vio.frontend.lanes import add, subtract
 from vio.frontend.spread import choose, propose, take
-from vio.frontend.workers import Workers
 
 _CORNER_PIXEL, _FEATURE_DETECTED = int(Event.CORNER_PIXEL), int(Event.FEATURE_DETECTED)
 _QUALITY_SHIFT = 16
@@ -215,11 +214,11 @@ def _score_row(fmt, lines, first, stop, score):
         _shi_tomasi_row(xx, xy, yy, fmt, score)
 
 
-@njit(nogil=True)
-def score_rows(image, fmt, first, last, score_out, counts):
-    """Fill rows `first` to `last` (excluded) of score_out (height, width) int32 of the candidates' columns and of one beside them; return the largest score."""
+@njit
+def _score(image, fmt, score_out, counts):
+    """Fill score_out (height, width) int32 where candidates may lie and one pixel around; return the largest score."""
     half, width, best = fmt.half_window, image.shape[1], 0
-    left, right = fmt.margin - 1, width - fmt.margin + 1
+    left, right, first, last = fmt.margin - 1, width - fmt.margin + 1, fmt.margin - 1, image.shape[0] - fmt.margin + 1
     lines = _Lines(np.zeros((2 * half + 2, 2, width), np.int32), np.zeros((3, width), np.int32), np.zeros((3, width), np.int32))
     for row in range(first - half, last + half):
         _slide(image, row, row - first > half, fmt, lines)
@@ -247,8 +246,9 @@ def _clear(array):
 
 
 @njit(nogil=True)
-def _spread(existing_uv_raw, best, room, fmt, ws, uv_out, counts):
-    """From the scores, of which `best` is the largest, write at most `room` corners into uv_out (k, 2) and return how many."""
+def _detect(image, existing_uv_raw, room, fmt, ws, uv_out, counts):
+    """Write at most `room` corners into uv_out (k, 2) and return how many."""
+    best = _score(image, fmt, ws.score, counts)
     least = max(max(fmt.min_score, 1), (best * fmt.quality) >> _QUALITY_SHIFT)
     _clear(ws.taken)
     _clear(ws.cells)
@@ -260,7 +260,7 @@ def _spread(existing_uv_raw, best, room, fmt, ws, uv_out, counts):
 
 
 def detect_corners(
-    image: np.ndarray, existing_uv_raw: np.ndarray, fmt: CornerFormat, workspace: CornerWorkspace, counts: np.ndarray, workers: Workers = Workers()
+    image: np.ndarray, existing_uv_raw: np.ndarray, fmt: CornerFormat, workspace: CornerWorkspace, counts: np.ndarray
 ) -> np.ndarray:
     """New corners (k, 2) int32 raw of `image` (height, width) uint8 that spread over the grid together with the existing (m, 2) ones.
 
@@ -268,13 +268,7 @@ def detect_corners(
     workspace.score holds the scores of the candidates' region and of one pixel around it.
     """
     room = max(fmt.max_features - len(existing_uv_raw), 0)
-    uv_out, top, rows = np.empty((room, 2), np.int32), fmt.margin - 1, image.shape[0] - 2 * fmt.margin + 2
+    uv_out = np.empty((room, 2), np.int32)
     if room == 0 or min(image.shape) <= 2 * fmt.margin:
         return uv_out[:0]
-    best = [0]  # list.append is one step: bands may end at the same time
-
-    def score(part: slice, own_counts: np.ndarray) -> None:
-        best.append(score_rows(image, fmt, top + part.start, top + part.stop, workspace.score, own_counts))
-
-    workers.share(rows, score, counts)
-    return uv_out[: _spread(existing_uv_raw, max(best), room, fmt, workspace, uv_out, counts)]
+    return uv_out[: _detect(image, existing_uv_raw, room, fmt, workspace, uv_out, counts)]

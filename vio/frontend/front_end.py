@@ -1,5 +1,6 @@
 """Drives the integer kernels frame by frame: track, reject, choose keyframes, detect, match. Raw integers become float here only."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,30 +10,29 @@ from vio.calibration import Calibration
 from vio.camera import CameraModel
 from vio.config import Config
 from vio.events import Event
-from vio.frontend import anchor, klt, outliers, pyramid, rays, stereo, store
+from vio.frontend import anchor, following, klt, outliers, pyramid, rays, stereo, store
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.frontend.exposure import equalised, texture
+from vio.frontend.following import CROWD
 from vio.frontend.features import Features, joined, taken
-from vio.frontend.workers import Workers
 from vio.lie import orthonormalised
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackStatus
 
 Expected = tuple[np.ndarray, np.ndarray]  # ids (n,) int64, xy (n, 2): normalised image points
-_CROWD = 30  # features from which on their loss all at once is told from a few bad ones
+_NOWHERE = np.zeros(0, np.int64), np.zeros((0, 2), np.int32)
 
 
 class FrontEnd:
     """Integer front end of one rig: `process` every frame in time order; `drop` what the back end rejects."""
 
-    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None, first_id: int = 0, workers: Workers | None = None) -> None:
+    def __init__(self, calibration: Calibration, config: Config, logs: Logs | None = None, first_id: int = 0) -> None:
         """Quantise the rig and allocate every picture buffer. Raises ConfigError for word lengths the kernels cannot carry.
 
-        Features are numbered from `first_id` on. workers: threads to share the features with. With `logs` (`precision.new_logs`) the kernels record what passes through every register.
+        Features are numbered from `first_id` on. With `logs` (`precision.new_logs`) the kernels record what passes through every register.
         """
         self._calibration, self._config = calibration, config
-        self._workers = workers if workers is not None and logs is None else Workers()  # the log of a register is one for all
         left, self._rig, baseline = calibration.left, None, 1.0
         self._lens = rays.make_lens(left, config.precision, logs)
         if calibration.right is not None:
@@ -133,10 +133,10 @@ class FrontEnd:
 
     def _sees_nothing(self, before: Features, counts: np.ndarray) -> bool:
         """Whether a crowd of features went all at once and the picture has no other corners either; or still has none."""
-        if len(self._live.ids) > 0 or (len(before.ids) < _CROWD and not self._held):
+        if len(self._live.ids) > 0 or (len(before.ids) < CROWD and not self._held):
             return False
         none = np.zeros((0, 2), np.int32)
-        return len(detect_corners(self._current[0], none, self._corner, self._workspace, counts, self._workers)) < _CROWD
+        return len(detect_corners(self._current[0], none, self._corner, self._workspace, counts)) < CROWD
 
     def drop(self, ids: np.ndarray) -> None:
         """Forget the features with these ids (int64); the next `Tracks` lists them once more as GATED."""
@@ -163,39 +163,26 @@ class FrontEnd:
         self, previous: tuple[np.ndarray, ...], current: tuple[np.ndarray, ...], expected: Expected | None, counts: np.ndarray
     ) -> Tracks:
         """Move the live features from one pyramid into the other; return those lost on the way, at their last good place."""
-        live = self._live
-        live.has_right = np.zeros(len(live.ids), np.bool_)
-        guess, rotated, uv = np.empty_like(live.uv), np.empty_like(live.rays), np.empty_like(live.uv)
-        residual, arrived = np.empty(len(uv), np.int32), np.empty_like(live.rays)
-        rays.rotate(live.rays, self._rotation(self._R_CP), self._lens.fmt, rotated)
-        rays.project(self._search_from(rotated, expected), self._lens.radial, self._lens.fmt, guess)
-        counts[Event.RAY_ROTATION] += len(uv)
-        counts[Event.RAY_PROJECTION] += len(uv)
-        status = live.status = np.empty(len(uv), np.uint8)
-        top = self._config.frontend.pyramid_levels - 1
-
-        def follow(part: slice, own_counts: np.ndarray) -> None:
-            klt.track(previous, current, live.uv[part], guess[part], top, self._klt_stored, uv[part], status[part], residual[part], own_counts)
-
-        self._workers.share(len(uv), follow, counts, is_small=True)
-        rays.lookup(uv, self._lens.table, self._lens.fmt, arrived, counts)
-        rays.reject_out_of_view(arrived, self._lens.fmt, status)
-        self._reject(rotated, arrived, status, counts)
-        survives = status == TrackStatus.TRACKED
+        live, frontend, n = self._live, self._config.frontend, len(self._live.ids)
+        uv, arrived, flow = (np.empty((n, 2), np.int32) for _ in range(3))
+        live.has_right, live.status = np.zeros(n, np.bool_), np.empty(n, np.uint8)
+        fewest = math.ceil((frontend.hold_survivors if self._held else frontend.min_survivors) * n)
+        following.follow(
+            previous, current, live.uv, live.rays, live.flow, *self._places(expected), self._rotation(self._R_CP), self._held + 1, self._frames, fewest,
+            frontend.pyramid_levels - 1, self._lens, self._klt_stored, self._outlier, uv, arrived, flow, live.status, counts)
+        survives = live.status == TrackStatus.TRACKED
         lost = taken(live.tracks(), np.flatnonzero(~survives))
-        flow = (arrived - rotated) // np.int32(self._held + 1) if self._held else arrived - rotated
         live.flow, live.uv, live.rays, live.age = flow, uv, arrived, live.age + np.int32(1)
         self._live = live.take(survives)
         return lost
 
-    def _search_from(self, rotated: np.ndarray, expected: Expected | None) -> np.ndarray:
-        """Rays (n, 2) where the search begins: turned with the rig and moved on as before; after blind frames where they are expected."""
-        start = rotated + self._live.flow * np.int32(self._held + 1)
-        if expected is not None:
-            ids, xy = expected
-            _, here, there = np.intersect1d(self._live.ids, ids, return_indices=True)
-            start[here] = self._config.precision.ray.to_raw(xy[there])
-        return start
+    def _places(self, expected: Expected | None) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (k,) of live features, and the raw rays (k, 2) on which they are expected after blind frames."""
+        if expected is None:
+            return _NOWHERE
+        ids, xy = expected
+        _, here, there = np.intersect1d(self._live.ids, ids, return_indices=True)
+        return here, self._config.precision.ray.to_raw(xy[there]).astype(np.int32)
 
     def _keep(self, t_ns: int, counts: np.ndarray) -> None:
         """Put the current pyramid into the frame store: as it is, or coded."""
@@ -208,16 +195,6 @@ class FrontEnd:
     def _rotation(self, R: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(self._config.precision.rotation.to_raw(R))
 
-    def _reject(self, rotated: np.ndarray, arrived: np.ndarray, status: np.ndarray, counts: np.ndarray) -> None:
-        """Mark tracked features that contradict the common direction of motion."""
-        tracked = np.flatnonzero(status == TrackStatus.TRACKED)
-        inlier = np.empty(len(tracked), np.bool_)
-        outliers.reject_by_direction(rotated[tracked], arrived[tracked], self._frames, self._outlier, inlier, counts)
-        status[tracked[~inlier]] = TrackStatus.OUTLIER
-        least = self._config.frontend.hold_survivors if self._held else self._config.frontend.min_survivors
-        if len(status) >= _CROWD and len(tracked) < least * len(status):
-            status[tracked] = TrackStatus.OUTLIER  # the picture went dark or was swapped: what still "tracks" is chance
-
     def _is_keyframe(self, t_ns: int, counts: np.ndarray) -> bool:
         """First frame, too long since the last keyframe, too few of its features alive, or moved too far."""
         frontend, alive = self._config.frontend, len(self._live.ids)
@@ -229,10 +206,8 @@ class FrontEnd:
             return len(self._live.ids) > 0
         if alive < frontend.keyframe_min_tracked * self._key_count:
             return True
-        rotated, moved_sq = np.empty_like(self._live.rays), np.empty(alive, np.int64)
-        rays.rotate(self._live.key_rays, self._rotation(self._R_CK), self._lens.fmt, rotated)
-        outliers.squared_displacements(rotated, self._live.rays, self._outlier, moved_sq)
-        return bool(np.sort(moved_sq)[alive // 2] >= self._parallax_sq)
+        live = self._live
+        return following.half_has_moved(live.key_rays, live.rays, self._rotation(self._R_CK), self._parallax_sq, self._lens.fmt, self._outlier)
 
     def _cast_anchors(self, features: Features, which: np.ndarray) -> None:
         """Take the present patches as anchors of the features that `which` (n,) bool names."""
@@ -243,11 +218,7 @@ class FrontEnd:
         live, frontend, precision = self._live, self._config.frontend, self._config.precision
         fits, uv = np.empty(len(live.ids), np.bool_), live.uv.copy()
         reach, limit = round(frontend.anchor_reach * 2**precision.position.frac_bits), round(frontend.anchor_max_residual * 2**precision.residual.frac_bits)
-
-        def part(rows: slice, counted: np.ndarray) -> None:
-            anchor.straighten(self._current[0], live.anchors[rows], live.inside[rows], uv[rows], reach, limit, self._klt, fits[rows], counted)
-
-        self._workers.share(len(uv), part, counts)
+        anchor.straighten(self._current[0], live.anchors, live.inside, uv, reach, limit, self._klt, fits, counts)
         live.uv = uv
         rays.lookup(uv, self._lens.table, self._lens.fmt, live.rays, counts)
         self._cast_anchors(live, ~fits)
@@ -265,7 +236,7 @@ class FrontEnd:
 
     def _detect(self, counts: np.ndarray) -> None:
         """Top the features up to `max_features`."""
-        uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts, self._workers)
+        uv = detect_corners(self._current[0], self._live.uv, self._corner, self._workspace, counts)
         born = Features.new(np.arange(self.next_id, self.next_id + len(uv), dtype=np.int64), uv, anchor.side(self._klt))
         self._cast_anchors(born, np.ones(len(uv), np.bool_))
         rays.lookup(born.uv, self._lens.table, self._lens.fmt, born.rays, counts)
@@ -277,8 +248,9 @@ class FrontEnd:
         """Match every live feature in the right picture and check the depths against those of the last keyframe."""
         live = self._live
         pyramid.build(right, self._right, self._pyramid, counts)
-        live.uv_right, live.has_right, depth = stereo.match(
-            self._current, self._right, live.uv, live.rays, live.key_depth, self._rig, self._klt, self._outlier, counts, self._workers)
+        live.uv_right, live.has_right, depth = np.empty_like(live.uv), np.empty(len(live.ids), np.bool_), np.empty(len(live.ids), np.int32)
+        stereo.match(self._current, self._right, live.uv, live.rays, live.key_depth, self._rig, self._klt, self._outlier,
+                     live.uv_right, live.has_right, depth, counts)
         known = np.flatnonzero((depth > 0) & (live.key_depth > 0))
         known = known[np.argsort(-depth[known], kind="stable")]  # near points first: they fix the translation best
         inlier = np.empty(len(known), np.bool_)

@@ -131,11 +131,12 @@ def _draw(state, n):
 
 
 @leaf(forceinline=True)
-def is_on_line(dx, dy, ex, ey, sign, threshold_sq, fmt):
-    """Whether d lies within the threshold of the ray of points sign * lambda * e, lambda >= 0."""
-    across, along = fit(ex * dy - ey * dx, fmt.cross), sign * fit(ex * dx + ey * dy, fmt.cross)
+def is_on_line(dx, dy, ex, ey, threshold_sq, fmt):
+    """Whether d lies within the threshold of the points lambda * e with lambda >= 0, and of those with lambda <= 0."""
+    across, along = fit(ex * dy - ey * dx, fmt.cross), fit(ex * dx + ey * dy, fmt.cross)
     limit = threshold_sq * (ex * ex + ey * ey)
-    return across * across <= limit and (along >= 0 or along * along <= limit)
+    is_near, is_end = across * across <= limit, along * along <= limit
+    return is_near and (along >= 0 or is_end), is_near and (along <= 0 or is_end)
 
 
 @leaf
@@ -156,19 +157,19 @@ def _pair_translation(rays_a, rays_1, i, j, fmt):
 
 
 @leaf
-def _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, inlier):
-    """Mark the features that agree with a translation direction; return how many."""
-    total = 0
+def _score_pair(rays_a, rays_1, tx, ty, tz, fmt, inlier, opposite):
+    """Mark the features that agree with a translation direction, and with the opposite one; return how many of either."""
+    total, total_opposite = 0, 0
     for i in range(rays_a.shape[0]):
         ax, ay = np.int64(rays_a[i, 0]), np.int64(rays_a[i, 1])
         dx, dy = displacement(ax, ay, rays_1[i, 0], rays_1[i, 1], fmt)
         ex, ey = epipolar_direction(ax, ay, tx, ty, tz, fmt)
         # a feature that hardly moved contradicts no translation; at t = 0 nothing else is an inlier
-        inlier[i] = dx * dx + dy * dy <= fmt.threshold_sq
+        inlier[i] = opposite[i] = dx * dx + dy * dy <= fmt.threshold_sq
         if not inlier[i] and (ex != 0 or ey != 0):
-            inlier[i] = is_on_line(dx, dy, ex, ey, sign, fmt.threshold_sq, fmt)
-        total += inlier[i]
-    return total
+            inlier[i], opposite[i] = is_on_line(dx, dy, ex, ey, fmt.threshold_sq, fmt)
+        total, total_opposite = total + inlier[i], total_opposite + opposite[i]
+    return total, total_opposite
 
 
 @leaf
@@ -206,8 +207,8 @@ def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
     inlier: (n,) bool out; all True when less than `ransac_min_share` of the features agree on anything.
     """
     n = rays_a.shape[0]
-    seeds, trial = np.empty(n, np.int64), np.empty(n, np.bool_)
-    best = _score_pair(rays_a, rays_1, 0, 0, 0, 1, fmt, inlier)
+    seeds, trial, opposite = np.empty(n, np.int64), np.empty(n, np.bool_), np.empty(n, np.bool_)
+    best, _ = _score_pair(rays_a, rays_1, 0, 0, 0, fmt, inlier, opposite)
     counts[_RANSAC_TEST] += n
     moving = _moving(rays_a, rays_1, fmt, seeds)
     state = next_random(seed & ((1 << _LCG_BITS) - 1))
@@ -218,13 +219,15 @@ def reject_by_direction(rays_a, rays_1, seed, fmt, inlier, counts):
         j = (i + 1 + _draw(state, moving - 1)) % moving
         tx, ty, tz = _pair_translation(rays_a, rays_1, seeds[i], seeds[j], fmt)
         # the cross product knows the line, not which way along it
-        for sign in (1, -1):
-            support = _score_pair(rays_a, rays_1, tx, ty, tz, sign, fmt, trial)
-            counts[_RANSAC_HYPOTHESIS] += 1
-            counts[_RANSAC_TEST] += n
-            if support > best:
-                best = support
-                _copy(trial, inlier)
+        support, support_opposite = _score_pair(rays_a, rays_1, tx, ty, tz, fmt, trial, opposite)
+        counts[_RANSAC_HYPOTHESIS] += 2
+        counts[_RANSAC_TEST] += 2 * n
+        if support > best:
+            best = support
+            _copy(trial, inlier)
+        if support_opposite > best:
+            best = support_opposite
+            _copy(opposite, inlier)
     return _accept(best, inlier, fmt)
 
 

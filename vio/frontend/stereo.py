@@ -15,10 +15,10 @@ from vio.events import Event
 from vio.fixed import Fixed, Register, divide, fit, fit32, narrow, register, round_divide, round_shift
 from vio.frontend.carried import check_stereo
 from vio.frontend.lanes import add
-from vio.frontend.klt import KltFormat, track
-from vio.frontend.outliers import OutlierFormat, displacement, epipolar_direction, is_on_line, unit_direction
+from vio.frontend.klt import track
+from vio.frontend.outliers import displacement, epipolar_direction, is_on_line, unit_direction
 from vio.frontend.rays import Lens, distort_point, lookup
-from vio.frontend.workers import Workers
+from vio.frontend.rows import chosen, picked
 from vio.kernels import leaf, njit
 from vio.precision import Logs
 from vio.types import TrackStatus
@@ -269,50 +269,34 @@ def verify(uv_left, uv_back, rays_left, rays_right, R_raw, t_raw, ray_fmt, outli
         dx, dy = displacement(ax, ay, x1, y1, outlier_fmt)
         ex, ey = epipolar_direction(ax, ay, tx, ty, tz, outlier_fmt)
         rho = inverse_depth(X, Y, max(Z, 1), x1, y1, t_raw, ray_fmt, fmt)
-        has_right[i] = Z > 0 and rho > 0 and is_on_line(dx, dy, ex, ey, 1, fmt.epipolar_sq, outlier_fmt)
+        has_right[i] = Z > 0 and rho > 0 and is_on_line(dx, dy, ex, ey, fmt.epipolar_sq, outlier_fmt)[0]
         if has_right[i]:
             depth[i] = rho
             counts[_STEREO_MATCHED] += 1
 
 
-def match(
-    pyramid_left: tuple[np.ndarray, ...], pyramid_right: tuple[np.ndarray, ...], uv_left: np.ndarray, rays_left: np.ndarray, known_depth: np.ndarray,
-    rig: StereoRig, klt: KltFormat, outlier: OutlierFormat, counts: np.ndarray, workers: Workers = Workers(),
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Match left features in the right picture: (uv_right (n, 2) int32, has_right (n,) bool, inverse depth (n,) int32), raw.
+@njit(nogil=True)
+def match(pyramid_left, pyramid_right, uv_left, rays_left, known_depth, rig, klt, outlier, uv_right, has_right, depth, counts):
+    """Match left features in the right picture: fill uv_right (n, 2) int32, has_right (n,) bool and depth (n,) int32, raw.
 
-    uv_left, rays_left: (n, 2) int32. known_depth: (n,) int32 raw, of the last keyframe, 0 where unknown. uv_right is meaningful where has_right; the inverse depth is 0 elsewhere.
+    pyramid_left, pyramid_right: from `pyramid.build`. uv_left, rays_left: (n, 2) int32. known_depth: (n,) int32 raw inverse depth of the
+    last keyframe, 0 where unknown. rig, klt, outlier: `StereoRig`, `KltFormat`, `OutlierFormat`. uv_right is meaningful where has_right;
+    the inverse depth is 0 elsewhere.
     """
-    n, uv_right = len(uv_left), uv_left.copy()
-    has_right, depth = np.zeros(n, np.bool_), np.zeros(n, np.int32)
-
-    def work(part: slice, own_counts: np.ndarray) -> None:
-        uv_right[part], has_right[part], depth[part] = _match_part(
-            pyramid_left, pyramid_right, uv_left[part], rays_left[part], known_depth[part], rig, klt, outlier, own_counts)
-
-    workers.share(n, work, counts)
-    return uv_right, has_right, depth
-
-
-def _match_part(pyramid_left, pyramid_right, uv_left, rays_left, known_depth, rig, klt, outlier, counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`match` for the features of one thread."""
-    n, level, ray_fmt = len(uv_left), rig.fmt.level, rig.right.fmt
-    uv_right, has_right, depth = uv_left.copy(), np.zeros(n, np.bool_), np.zeros(n, np.int32)
-    search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, known_depth,
-           rig.R_raw, rig.t_raw, rig.right.radial, ray_fmt, rig.fmt, uv_right, has_right, counts)
-    tried = np.flatnonzero(has_right)
-    left, rays = uv_left[tried], rays_left[tried]
-    right, is_tracked = _follow(pyramid_left, pyramid_right, left, uv_right[tried], level, klt, counts)
-    back, is_back = _follow(pyramid_right, pyramid_left, right, left, level, klt, counts)
-    is_good, rho, rays_right = is_tracked & is_back, np.zeros(len(tried), np.int32), np.empty_like(rays)
-    lookup(right, rig.right.table, ray_fmt, rays_right, counts)
-    verify(left, back, rays, rays_right, rig.R_raw, rig.t_raw, ray_fmt, outlier, rig.fmt, is_good, rho, counts)
-    uv_right[tried], has_right[tried], depth[tried] = right, is_good, rho
-    return uv_right, has_right, depth
-
-
-def _follow(source, target, uv, guess, level, klt, counts) -> tuple[np.ndarray, np.ndarray]:
-    """Track between the two pictures of a pair: refined positions and whether each converged."""
-    out, status, residual = np.empty_like(uv), np.empty(len(uv), np.uint8), np.empty(len(uv), np.int32)
-    track(source, target, uv, guess, level, klt, out, status, residual, counts)
-    return out, status == _TRACKED
+    n, level, lens = uv_left.shape[0], rig.fmt.level, rig.right
+    search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, known_depth, rig.R_raw, rig.t_raw, lens.radial, lens.fmt, rig.fmt, uv_right, has_right, counts)
+    tried = np.empty(n, np.int64)
+    tried = tried[: chosen(has_right, True, tried)]
+    left, rays, k = picked(uv_left, tried), picked(rays_left, tried), tried.shape[0]
+    right, back, rays_right, residual = np.empty_like(left), np.empty_like(left), np.empty_like(left), np.empty(k, np.int32)
+    way, way_back, is_good, rho = np.empty(k, np.uint8), np.empty(k, np.uint8), np.empty(k, np.bool_), np.empty(k, np.int32)
+    track(pyramid_left, pyramid_right, left, picked(uv_right, tried), level, klt, right, way, residual, counts)
+    track(pyramid_right, pyramid_left, right, left, level, klt, back, way_back, residual, counts)
+    for i in range(k):
+        is_good[i] = way[i] == _TRACKED and way_back[i] == _TRACKED
+    lookup(right, lens.table, lens.fmt, rays_right, counts)
+    verify(left, back, rays, rays_right, rig.R_raw, rig.t_raw, lens.fmt, outlier, rig.fmt, is_good, rho, counts)
+    for i in range(n):
+        depth[i] = 0
+    for i in range(k):
+        uv_right[tried[i], 0], uv_right[tried[i], 1], has_right[tried[i]], depth[tried[i]] = right[i, 0], right[i, 1], is_good[i], rho[i]

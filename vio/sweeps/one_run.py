@@ -111,7 +111,7 @@ def warm_up(calibrations: list[Calibration], configs: list[Config]) -> None:
     kinds = {_kind(config): config for config in reversed(configs)}
     rigs = {(c.left.width, c.left.height, type(c.left).__name__, c.right is None): c for c in calibrations}
     mark = _mark(repr((sorted(map(repr, kinds)), sorted(map(repr, rigs)))))
-    if mark.exists() and solver.imu_normals.is_cached and klt.track.is_cached:
+    if mark.exists() and solver.imu_normals.is_cached and following.follow.is_cached:
         return
     for calibration in rigs.values():
         for config in kinds.values():
