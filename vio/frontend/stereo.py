@@ -280,10 +280,12 @@ def match(pyramid_left, pyramid_right, uv_left, rays_left, known_depth, rig, klt
     """Match left features in the right picture: fill uv_right (n, 2) int32, has_right (n,) bool and depth (n,) int32, raw.
 
     pyramid_left, pyramid_right: from `pyramid.build`. uv_left, rays_left: (n, 2) int32. known_depth: (n,) int32 raw inverse depth of the
-    last keyframe, 0 where unknown. rig, klt, outlier: `StereoRig`, `KltFormat`, `OutlierFormat`. uv_right is meaningful where has_right;
-    the inverse depth is 0 elsewhere.
+    last keyframe, 0 where unknown. rig, klt, outlier: `StereoRig`, `KltFormat`, `OutlierFormat`. Without a match uv_right is
+    where the search ended, or uv_left, and the inverse depth 0.
     """
     n, level, lens = uv_left.shape[0], rig.fmt.level, rig.right
+    for i in range(n):
+        uv_right[i, 0], uv_right[i, 1], depth[i] = uv_left[i, 0], uv_left[i, 1], 0
     search(pyramid_left[level], pyramid_right[level], uv_left, rays_left, known_depth, rig.R_raw, rig.t_raw, lens.radial, lens.fmt, rig.fmt, uv_right, has_right, counts)
     tried = np.empty(n, np.int64)
     tried = tried[: chosen(has_right, True, tried)]
@@ -296,7 +298,5 @@ def match(pyramid_left, pyramid_right, uv_left, rays_left, known_depth, rig, klt
         is_good[i] = way[i] == _TRACKED and way_back[i] == _TRACKED
     lookup(right, lens.table, lens.fmt, rays_right, counts)
     verify(left, back, rays, rays_right, rig.R_raw, rig.t_raw, lens.fmt, outlier, rig.fmt, is_good, rho, counts)
-    for i in range(n):
-        depth[i] = 0
     for i in range(k):
         uv_right[tried[i], 0], uv_right[tried[i], 1], has_right[tried[i]], depth[tried[i]] = right[i, 0], right[i, 1], is_good[i], rho[i]
