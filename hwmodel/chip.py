@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hwmodel.tables import find_toml, read_toml
-from vio.config import ConfigError
+from vio.config import ConfigError, shown
 
 TAGS = ("published", "derived", "chosen", "calibrated")
 
@@ -49,7 +49,7 @@ def load_chip(name: str) -> Chip:
     wanted = {f.name: f.type for f in fields(Chip) if f.name not in ("name", "notes")}
     for field in sorted(set(table) ^ set(wanted), key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"
-        raise ConfigError(f"{path}: {problem} '{field}'; a chip has: {', '.join(sorted(wanted))}")
+        raise ConfigError(f"{path}: {problem} {shown(field)}; a chip has: {', '.join(sorted(wanted))}")
     values = {field: _value(str(path), field, table[field], wanted[field]) for field in wanted}
     return Chip(name=path.stem, notes={field: (table[field]["tag"], table[field]["why"]) for field in wanted}, **values)
 
@@ -57,14 +57,14 @@ def load_chip(name: str) -> Chip:
 def _value(source: str, field: str, entry: Any, kind: Any) -> Any:
     """One tagged value, checked."""
     if not isinstance(entry, dict) or set(entry) != {"value", "tag", "why"}:
-        raise ConfigError(f"{source}: '{field}' wants {{ value, tag, why }}, not {entry!r}")
+        raise ConfigError(f"{source}: '{field}' wants {{ value, tag, why }}, not {shown(entry)}")
     if entry["tag"] not in TAGS:
-        raise ConfigError(f"{source}: '{field}' is tagged '{entry['tag']}'; allowed: {', '.join(TAGS)}")
+        raise ConfigError(f"{source}: '{field}' is tagged {shown(entry['tag'])}; allowed: {', '.join(TAGS)}")
     value = entry["value"]
     if kind is bool and isinstance(value, bool):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
-        raise ConfigError(f"{source}: '{field}' wants a {kind.__name__}, not {value!r}")
+        raise ConfigError(f"{source}: '{field}' wants a {kind.__name__}, not {shown(value)}")
     if not 0 < value < 1e9:
-        raise ConfigError(f"{source}: '{field}' is {value}; it must be positive")
+        raise ConfigError(f"{source}: '{field}' is {shown(value)}; it must be positive")
     return kind(value)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from hwmodel.tables import Band, find_toml, read_toml, rows
-from vio.config import ConfigError
+from vio.config import ConfigError, shown
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ def load_drone(name: str) -> Drone:
     wanted = [f.name for f in fields(Drone) if f.name != "name"]
     for field in sorted(set(table) ^ set(wanted), key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"
-        raise ConfigError(f"{path}: {problem} '{field}'; a drone has: {', '.join(wanted)}")
+        raise ConfigError(f"{path}: {problem} {shown(field)}; a drone has: {', '.join(wanted)}")
     for field in wanted[:-1]:
         value = table[field]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e6 or (value == 0 and field in ("mass_g", "hover_W", "perception_mW")):
-            raise ConfigError(f"{path}: '{field}' is {value!r}; it must be a positive number")
+            raise ConfigError(f"{path}: '{field}' is {shown(value)}; it must be a positive number")
     if not isinstance(table["source"], str):
         raise ConfigError(f"{path}: 'source' is text that says where the numbers come from")
     return Drone(name=path.stem, **table)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hwmodel.operations import Op
 from hwmodel.scaling import area_ratio, delay_ratio, energy_ratio, nodes
 from hwmodel.tables import Band, around, find_toml, read_toml, rows
-from vio.config import ConfigError
+from vio.config import ConfigError, shown
 
 _OP_NODE, _OP_VDD = "HP45", 0.9  # the operation tables; Aladdin's 40 nm cells are taken for 45 nm ones
 _SRAM_NODE = "65"
@@ -50,7 +50,7 @@ def load_technology(name: str, vdd: float | None = None) -> Technology:
     known = set(Technology.__dataclass_fields__) - {"name", "vdd"}
     for field in sorted(set(table) ^ known, key=lambda field: (field not in table, field)):
         problem = "unknown field" if field in table else "missing field"
-        raise ConfigError(f"{path}: {problem} '{field}'; a technology has: {', '.join(sorted(known))}")
+        raise ConfigError(f"{path}: {problem} {shown(field)}; a technology has: {', '.join(sorted(known))}")
     made = Technology(name=path.stem, vdd=table["vdd_nominal"], **_checked(table, str(path)))
     return made if vdd is None else at_voltage(made, vdd)
 
@@ -59,13 +59,13 @@ def _checked(table: dict[str, Any], source: str) -> dict[str, Any]:
     """The table if its types and names make sense."""
     for field, kind in Technology.__annotations__.items():
         if field in table and not isinstance(table[field], (int, float) if kind is float else str):
-            raise ConfigError(f"{source}: '{field}' wants a {kind.__name__}, not {table[field]!r}")
+            raise ConfigError(f"{source}: '{field}' wants a {kind.__name__}, not {shown(table[field])}")
         if field in table and kind is float and not (math.isfinite(table[field]) and table[field] >= 0):
-            raise ConfigError(f"{source}: '{field}' is {table[field]}; it must be a number of 0 or more")
+            raise ConfigError(f"{source}: '{field}' is {shown(table[field])}; it must be a number of 0 or more")
     if table["node"] not in nodes():
-        raise ConfigError(f"{source}: unknown node '{table['node']}'; known: {', '.join(nodes())}")
+        raise ConfigError(f"{source}: unknown node {shown(table['node'])}; known: {', '.join(nodes())}")
     if table["cell"] not in cells():
-        raise ConfigError(f"{source}: unknown cell type '{table['cell']}'; known: {', '.join(cells())}")
+        raise ConfigError(f"{source}: unknown cell type {shown(table['cell'])}; known: {', '.join(cells())}")
     return table
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hwmodel
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,7 +26,8 @@ from conftest import write_recording
 from vio.errors import TinyvioError
 
 FACTOR = float(os.environ.get("TINYVIO_FUZZ", "1"))
-HANG = 20  # s after which a case counts as hung; the slowest of a whole run takes 2 s
+HANG = 20  # s of the processor after which a case counts as hung; the slowest of a whole run takes 2 s
+_WAITS = 300  # s of the clock for one that waits without working
 
 _TOKENS = (
     b"", b"\0", b"\xff\xfe", b"\xc3\x28", b"\xe2\x80\xa8", b"\n", b",", b",,,,", b"-", b"nan", b"inf", b"-1", b"0", b"1e999", b"1e-999", b"9" * 30, b"9" * 5000,
@@ -89,15 +91,19 @@ def _watched() -> Iterator[None]:
     """A case that hangs ends in a TimeoutError, which no reader is allowed to raise."""
 
     def stop(number: int, frame: object) -> None:
-        raise TimeoutError(f"a case took more than {HANG} s")
+        raise TimeoutError(f"a case took more than {HANG} s of the processor or {_WAITS} s of the clock")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(HANG)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, HANG), signal.SIGALRM: (signal.ITIMER_REAL, _WAITS)}
+    before = {number: signal.signal(number, stop) for number in timers}
+    for timer, seconds in timers.values():
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, _ in timers.values():
+            signal.setitimer(timer, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def attempt(read: Callable[[Path], object], path: Path) -> str:
@@ -119,7 +125,11 @@ def profile_text() -> bytes:
 
 def text_files() -> dict[str, bytes]:
     """TOML of each kind that a user may write, and words of the command line."""
-    return {
+    data = Path(hwmodel.__file__).parent / "data"
+    shipped = {"chip.toml": "chips/navion.toml", "technology.toml": "technologies/65nm-lstp.toml", "drone.toml": "drones/crazyflie_2.1.toml"}
+    return {name: (data / path).read_bytes() for name, path in shipped.items()} | {
+        "stress.toml": b'seconds = 9.0\nquick = "room"\n[flights]\nroom = 5.0\n[[fault]]\nname = "black"\nfaults = ["black:start={at},duration={v}"]\n'
+        b'values = [0.5, 1.0]\nlasts = "{v}"\nseen = ["lost"]\nate_m = [0.0, 0.1]\n[[fault]]\nname = "late"\nvalues = [2.0]\nstart = "{v}"\nfrom_start = true\n',
         "sweep.toml": b'sequences = ["room"]\nseeds = [1, 2]\nmax_frames = 20\n[set]\nbackend.window = 8\n[grid]\nfrontend.max_features = [100, 50]\n'
         b"[word_length]\nweight = [8, 5]\n[one_at_a_time]\nmax_loss = 0.05\n",
         "render.toml": b'like = "hover"\nduration = 7\n[camera]\nread_noise = 2\n[room]\nkind = "hall"\n[flight.x]\nwaves = [[1.0, 0.1, 0.0]]\n',
@@ -164,6 +174,15 @@ def recording_files(folder: Path) -> dict[str, bytes]:
     rows = "".join(f"{1403636584763555584 + 50_000_000 * k},{k},0,1,1,0,0,0,0.1,0,0,0,0,0,0,0,0\n" for k in range(3))
     (truth / "data.csv").write_text("#t\n" + rows)
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix in (".csv", ".yaml")}
+
+
+def map_file() -> bytes:
+    """The map of a run: three landmarks."""
+    data, column = io.BytesIO(), np.arange(3, dtype=np.int32)
+    np.savez_compressed(
+        data, ids=column.astype(np.int64), p_WL=np.ones((3, 3), np.float32), first=column, last=column + 1, observations=column + 2,
+        T_BC=np.eye(4), camera=np.array([64.0, 48.0, 50.0, 50.0, 32.0, 24.0]))  # fmt: skip
+    return data.getvalue()
 
 
 def outcome_text() -> bytes:

@@ -10,17 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bags import KINDS, written
-from fuzzing import Reader, archives, attempt, broken, edits, images, outcome_text, profile_text, recording_files, text_files
+from fuzzing import Reader, archives, attempt, broken, edits, images, map_file, outcome_text, profile_text, recording_files, text_files
 from hypothesis import given
 from hypothesis import strategies as st
+from hwmodel.chip import load_chip
+from hwmodel.drones import load_drone
+from hwmodel.technology import load_technology
 from test_bags import NAMES, RIG, fill
 from test_run_folder import CONFIG, _result
 
 from vio import config
+from vio.compilation import warm_up
 from vio.io import archive, bag, kalibr
 from vio.io.asl import read_recording
 from vio.io.catalog import load as load_catalog
 from vio.io.images import decode
+from vio.io.map_file import read_map
 from vio.io.npz import read_arrays
 from vio.io.ranged import FileSource
 from vio.io.recorded_flight import flight_through, read_poses
@@ -30,6 +35,7 @@ from vio.io.render_toml import load_spec
 from vio.io.run_folder import open_run
 from vio.io.sequence import GroundTruth
 from vio.io.writers import write_run
+from vio.stress import plan
 from vio.sweeps import sweep_file
 from vio.sweeps.outcome import Store
 
@@ -54,6 +60,7 @@ def _run_folder(folder: Path) -> dict[str, bytes]:
     rng = np.random.default_rng(7)
     truth = GroundTruth(t, rng.normal(size=(4, 3)), rng.normal(size=(4, 4)), rng.normal(size=(4, 3)), rng.normal(size=(4, 6)))
     write_run(folder, _result(rng), {"sequence": "drawn"}, CONFIG, truth=truth)
+    (folder / "map.npz").write_bytes(map_file())
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "trajectory.tum"}
 
 
@@ -89,13 +96,17 @@ def test_profiles_are_read_or_refused(tmp_path: Path) -> None:
     _fuzz(Reader({"profile.toml": profile_text()}, read, 60), tmp_path)
 
 
-def test_sweep_files_renders_and_catalogs_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TOML of three more kinds."""
+def test_files_in_toml_of_every_kind_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TOML of seven more kinds: of faults, and of the hardware model too."""
     seeds = text_files()
     readers = {
         "sweep.toml": lambda path: sweep_file.load(path, lambda name: config.Config()),
         "render.toml": lambda path: load_spec(path, {"hover": RenderSpec()}),
         "catalog.toml": lambda path: load_catalog(),
+        "stress.toml": plan.load,
+        "chip.toml": lambda path: load_chip(str(path)),
+        "technology.toml": lambda path: load_technology(str(path)),
+        "drone.toml": lambda path: load_drone(str(path)),
     }
     monkeypatch.setenv("TINYVIO_DATA", str(tmp_path))
     (tmp_path / "catalog").mkdir()
@@ -162,7 +173,7 @@ def test_archives_are_unpacked_within_their_folder_or_refused(tmp_path: Path) ->
 def test_run_folders_and_sweep_results_are_read_or_refused(tmp_path: Path) -> None:
     """Every file of a run; a point of a sweep, which is run again where its file is damaged."""
     seeds = _run_folder(tmp_path / "run")
-    _fuzz(Reader(seeds, lambda path: open_run(tmp_path / "run"), 60), tmp_path / "run")
+    _fuzz(Reader(seeds, lambda path: (open_run(tmp_path / "run"), read_map(tmp_path / "run")), 60), tmp_path / "run")
 
     def read(path: Path) -> None:
         outcome = Store(path.parent).load("k")
@@ -197,6 +208,7 @@ def test_saved_states_with_other_numbers_in_them_are_refused_or_flown_on(tmp_pat
             odometry.add_imu(*samples((k - 1) * FRAME_NS + IMU_NS if k else -200_000_000, k * FRAME_NS + IMU_NS))
             assert finite(odometry.add_frame(EPOCH + k * FRAME_NS, *pictures(k)))
 
+    warm_up(rig, config.Config())  # what is not compiled yet is no hang
     feed(odometry := Odometry(rig), 0, 16)
     whole = odometry.state_dict()
     names = sorted(name for name, array in whole.items() if array.size and array.dtype.kind in "biuf")

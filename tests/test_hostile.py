@@ -27,6 +27,7 @@ from vio.errors import ConfigError, DataError
 from vio.io import archive, bag, kalibr, tables, yaml_text
 from vio.io.images import decode
 from vio.io.npz import read_arrays
+from vio.io.ranged import FileSource
 
 ROOM = 192 << 20  # bytes that any of the bombs below may take beside the program itself; each would take gigabytes
 
@@ -189,6 +190,21 @@ def test_archives_that_lead_outside_or_explode_write_nothing_outside_and_are_ref
     with pytest.raises(DataError):
         archive.unpack(path, tmp_path / "out", None, False, lambda done, total: None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"] and not list((tmp_path / "out").rglob("out.txt"))
+
+
+@pytest.mark.parametrize("cut", [30, 100])
+def test_a_zip_without_its_beginning_is_refused_when_one_member_is_looked_for(tmp_path: Path, cut: int) -> None:
+    """Atheris found it: the directory places the first member before the beginning of the file."""
+    path = _zip_of({"a": bytes(500), "b": b"y"}, tmp_path / "a.zip")
+    path.write_bytes(path.read_bytes()[cut:])
+    with pytest.raises(DataError, match="damaged|not a zip"):
+        archive.locate(FileSource(path), "a")
+
+
+def test_an_images_damage_is_told_on_one_line(tmp_path: Path) -> None:
+    """Atheris found it: the kind of a PNG's damaged block may hold a line break."""
+    broken = images()["a.png"].replace(b"IHDR", b"IH\nR")
+    assert "nameless" in attempt(lambda _: decode(broken, "x", 32, 24), tmp_path)
 
 
 def _npz(path: Path, **members: bytes) -> Path:

@@ -108,7 +108,7 @@ def test_the_file_of_the_distribution_covers_what_the_faults_offer() -> None:
         ("flights={x=1}\n[[fault]]\nname='a'\nvalues=[1,2,3]\nate_m=[1,2]", "'ate_m' must be a number"),
         ("flights={x=1}\n[[fault]]\nname='a'\nvalues=[1,2,3]\nallow=3", "unknown field 'allow'"),
         ("flights={x='soon'}\n[[fault]]\nname='a'\nvalues=[1,2,3]", "'x' is 'soon'"),
-        ("x = [", "not a stress file"),
+        ("x = [", "not a TOML file"),
     ],
 )
 def test_a_mistake_in_a_stress_file_names_file_and_field(text: str, said: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from vio.errors import DataError
+from vio.files import shown
 from vio.io.catalog import gigabytes
 from vio.io.disk import need_room
 from vio.io.ranged import Source
@@ -101,11 +102,13 @@ def locate(source: Source, member: str) -> Window:
     except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, ValueError, OverflowError, NotImplementedError):
         raise DataError(f"{source.name}: not a zip archive: it is another file, or an error page") from None
     if member not in infos:
-        held = ", ".join(sorted(name for name in infos if name.endswith(".zip"))[:6]) or f"{len(infos)} other files"
+        held = ", ".join(shown(name) for name in sorted(name for name in infos if name.endswith(".zip"))[:6]) or f"{len(infos)} other files"
         raise DataError(f"{source.name}: holds no {member}; it is another archive, with {held}")
     info = infos[member]
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
         raise DataError(f"{source.name}: {member} is packed by method {info.compress_type} or encrypted; only stored and deflated can be read")
+    if not 0 <= info.header_offset <= source.size() - _LOCAL_HEADER.size:
+        raise DataError(f"{source.name}: damaged: its directory names a place beyond its ends for {member}")
     header = b"".join(source.stream(info.header_offset, info.header_offset + _LOCAL_HEADER.size))
     signature, name, extra = _LOCAL_HEADER.unpack(header)
     if signature != b"PK\x03\x04":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vio.errors import DataError
-from vio.files import read_toml
+from vio.files import read_toml, shown
 from vio.io.resources import resource
 
 _DATASET = {"title": str, "homepage": str, "licence": str, "citation": str, "traps": list, "base": str, "md5_suffix": str, "unverified": str}
@@ -159,15 +159,20 @@ def _read(path: Path) -> list[Entry]:
 def _check(path: Path, where: str, table: Any, kinds: Mapping[str, type], needed: tuple[str, ...]) -> None:
     """Refuse unknown fields, fields of a wrong kind and missing ones."""
     if not isinstance(table, dict):
-        raise DataError(f"{path}: {where} must be a table")
+        raise DataError(f"{path}: {_named(where)} must be a table")
     for key, value in table.items():
         if key not in kinds:
-            raise DataError(f"{path}: {where}{key}: no such field; known: {', '.join(kinds)}")
+            raise DataError(f"{path}: {_named(where + key)}: no such field; known: {', '.join(kinds)}")
         if not isinstance(value, kinds[key]):
-            raise DataError(f"{path}: {where}{key}: must be of type {kinds[key].__name__}")
+            raise DataError(f"{path}: {_named(where + key)}: must be of type {kinds[key].__name__}")
     for key in needed:
         if key not in table:
-            raise DataError(f"{path}: {where}{key}: missing")
+            raise DataError(f"{path}: {_named(where + key)}: missing")
+
+
+def _named(field: str) -> str:
+    """A field as the file calls it, where that is short and can be printed."""
+    return field if field.isprintable() and len(field) <= 80 else shown(field)
 
 
 def _archive(path: Path, key: str, fields: Any, table: Mapping[str, Any]) -> Archive:
@@ -175,9 +180,9 @@ def _archive(path: Path, key: str, fields: Any, table: Mapping[str, Any]) -> Arc
     _check(path, f"archives.{key}.", fields, _ARCHIVE, ("file",))
     file = fields["file"]
     if "/" in file or "\\" in file or file.startswith("."):
-        raise DataError(f"{path}: archives.{key}.file: a file name has no slash and does not begin with a dot")
+        raise DataError(f"{path}: archives.{_named(key)}.file: a file name has no slash and does not begin with a dot")
     if "url" not in fields and "base" not in table:
-        raise DataError(f"{path}: archives.{key}.url: missing, and the file gives no `base`")
+        raise DataError(f"{path}: archives.{_named(key)}.url: missing, and the file gives no `base`")
     url = fields.get("url", table.get("base", "") + file)
     suffix = table.get("md5_suffix")
     return Archive(file, url, fields.get("bytes"), fields.get("md5"), fields.get("sha256"), url + suffix if suffix else None)
@@ -188,10 +193,10 @@ def _entry(path: Path, name: str, fields: Any, table: Mapping[str, Any], archive
     where = f"sequences.{name}."
     _check(path, where, fields, _SEQUENCE, ("archive",))
     if "/" in name or name.startswith("."):
-        raise DataError(f"{path}: {where[:-1]}: a name has no slash and does not begin with a dot")
+        raise DataError(f"{path}: {_named(where[:-1])}: a name has no slash and does not begin with a dot")
     for key in ("archive", "calibration"):
         if key in fields and fields[key] not in archives:
-            raise DataError(f"{path}: {where}{key}: no archive {fields[key]!r} in this file")
+            raise DataError(f"{path}: {_named(where + key)}: no archive {shown(fields[key])} in this file")
     parts = _parts(fields, archives)
     traps = (*fields.get("traps", ()), *table.get("traps", ()), *([table["unverified"]] if "unverified" in table else ()))
     size = fields.get("size") or (gigabytes(parts[0].bytes) if parts[0].bytes else "unknown")

@@ -53,7 +53,7 @@ def _check_png(data: bytes, source: str) -> None:
             raise DataError(f"{source}: the PNG image is truncated at byte {len(data)}")
         kind = bytes(view[at + 4 : at + 8])
         if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise DataError(f"{source}: the PNG image is damaged (checksum of its {kind.decode('latin-1')} block)")
+            raise DataError(f"{source}: the PNG image is damaged (checksum of its {kind.decode('latin-1') if kind.isalpha() else 'nameless'} block)")
         if kind == b"acTL":
             raise DataError(f"{source}: an animated PNG image")
         if kind == b"IEND":

@@ -2,14 +2,15 @@
 
 import dataclasses
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vio.errors import ConfigError
+from vio.files import read_toml, shown
 from vio.io.faults.registry import parse
 
+_LONGEST_TEXT = 200  # characters of a fault
 _INDEXED = ("ate_free", "ate_blind", "ate_m", "recover_s")
 
 
@@ -69,18 +70,14 @@ def load(path: Path, quick: bool = False, flights: tuple[Flight, ...] = (), only
 
     only: names of faults, empty for all. Raises ConfigError naming file, fault and field.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a stress file: {error}") from None
-    source = str(path)
+    table, source = read_toml(path, what="the stress file"), str(path)
     _known(table, {"seconds", "quick", "flights", "fault"}, source)
     faults = table.get("fault", [])
     _must(isinstance(faults, list) and bool(faults) and all(isinstance(row, dict) for row in faults), source, "has no [[fault]]")
     chosen = flights or _flights(table, quick, source)
     names = [str(row.get("name")) for row in faults]
     unknown = [name for name in only if name not in names]
-    _must(not unknown, source, f"has no fault '{', '.join(unknown)}'; known: {', '.join(names)}")
+    _must(not unknown, source, f"has no fault {shown(', '.join(unknown))}; known: {', '.join(map(shown, names))}")
     cases = [
         case
         for flight in chosen
@@ -97,7 +94,7 @@ def _flights(table: dict[str, Any], quick: bool, source: str) -> tuple[Flight, .
     if not quick:
         return flights
     found = tuple(flight for flight in flights if flight.name == table.get("quick"))
-    _must(bool(found), source, f"'quick' is {table.get('quick')!r}; it must be one of the flights: {', '.join(rows)}")
+    _must(bool(found), source, f"'quick' is {shown(table.get('quick'))}; it must be one of the flights: {shown(', '.join(rows))}")
     return found
 
 
@@ -108,9 +105,9 @@ def _cases(faults: list[dict[str, Any]], flight: Flight, quick: bool, only: tupl
         _must(isinstance(name, str) and bool(name), source, "a [[fault]] has no 'name'")
         if not only or name in only:
             values = row.get("values")
-            _must(isinstance(values, list) and bool(values), f"{source}: fault '{name}'", "'values' must be a list of severities")
+            _must(isinstance(values, list) and bool(values), f"{source}: fault {shown(name)}", "'values' must be a list of severities")
             for k in (len(values) // 2,) if quick else range(len(values)):
-                cases.append(_case(row, k, flight, f"{source}: fault '{name}'"))
+                cases.append(_case(row, k, flight, f"{source}: fault {shown(name)}"))
     return cases
 
 
@@ -120,6 +117,7 @@ def _case(row: dict[str, Any], k: int, flight: Flight, source: str) -> Case:
     values, texts = row["values"], row.get("faults", [])
     _must(isinstance(texts, list) and all(isinstance(text, str) for text in texts), source, "'faults' must be a list of texts")
     texts = tuple(text.replace("{v}", f"{values[k]}").replace("{at}", f"{flight.at:g}") for text in texts)
+    _must(all(len(text) <= _LONGEST_TEXT and text.isprintable() for text in texts), source, f"a text of 'faults' is one line of at most {_LONGEST_TEXT} characters")
     try:
         for text in texts:
             parse(text)
@@ -154,13 +152,13 @@ def _is_number(value: Any) -> bool:
 
 def _number(table: dict[str, Any], name: str, default: float, source: str) -> float:
     value = table.get(name, default)
-    _must(_is_number(value) and math.isfinite(value), source, f"'{name}' is {value!r}; a number of seconds is wanted")
+    _must(_is_number(value) and math.isfinite(value), source, f"{shown(name)} is {shown(value)}; a number of seconds is wanted")
     return float(value)
 
 
 def _known(table: dict[str, Any], names: set[str], source: str) -> None:
     unknown = sorted(set(table) - names)
-    _must(not unknown, source, f"unknown field '{', '.join(unknown)}'; known: {', '.join(sorted(names))}")
+    _must(not unknown, source, f"unknown field {shown(', '.join(unknown))}; known: {', '.join(sorted(names))}")
 
 
 def _must(holds: bool, source: str, what: str) -> None:
