@@ -27,10 +27,11 @@ PICTURES = pyramid_of(scenes.picture(scenes.LEFT, np.eye(4))), pyramid_of(scenes
 R_RAW = np.ascontiguousarray(Config().precision.rotation.to_raw(TURN))
 
 
-def followed(uv, points, flow, fewest=0, expected=np.zeros(0, np.int64), at=np.zeros((0, 2), np.int32), pictures=PICTURES, frames=1):
+def followed(uv, points, flow, fewest=0, expected=np.zeros(0, np.int64), at=np.zeros((0, 2), np.int32), frames=1):
     """(uv, rays, flow, status, counts) of `following.follow`."""
     out, arrived, flow_out, status, counts = np.empty_like(uv), np.empty_like(uv), np.empty_like(uv), np.empty(len(uv), np.uint8), new_counts()
-    following.follow(*pictures, uv, points, flow, expected, at, R_RAW, frames, 3, fewest, TOP, LENS, TRACKER, OUTLIER, out, arrived, flow_out, status, counts)
+    following.follow(*PICTURES, uv, points, flow, expected, at, R_RAW, frames, points, R_RAW, 0, 3, fewest, TOP, LENS, TRACKER, OUTLIER,
+                     out, arrived, flow_out, status, counts)
     return out, arrived, flow_out, status, counts
 
 
@@ -49,6 +50,7 @@ def step_by_step(uv, points, flow, frames):
     inlier = np.empty(len(tracked), np.bool_)
     outliers.reject_by_direction(rotated[tracked], arrived[tracked], 3, OUTLIER, inlier, counts)
     status[tracked[~inlier]] = TrackStatus.OUTLIER
+    out[status != TrackStatus.TRACKED] = uv[status != TrackStatus.TRACKED]
     return out, arrived, (arrived - rotated) // np.int32(frames), status, counts
 
 
@@ -90,9 +92,12 @@ def test_whether_half_has_moved_is_whether_the_median_has(n: int) -> None:
     """Oracle: the sorted squares of the displacements."""
     rng = np.random.default_rng(n)
     old, new = (rng.integers(-5000, 5000, (n, 2)).astype(np.int32) for _ in range(2))
+    status = np.where(rng.random(n) < 0.7, TrackStatus.TRACKED, TrackStatus.FLAT).astype(np.uint8)
+    status[0] = TrackStatus.TRACKED
     rotated, squares = np.empty_like(old), np.empty(n, np.int64)
     rays.rotate(old, R_RAW, LENS.fmt, rotated)
     outliers.squared_displacements(rotated, new, OUTLIER, squares)
-    median = int(np.sort(squares)[n // 2])
+    alive = np.sort(squares[status == TrackStatus.TRACKED])
+    median = int(alive[len(alive) // 2])
     for least, has in ((median - 1, True), (median, True), (median + 1, False)):
-        assert following.half_has_moved(old, new, R_RAW, least, LENS.fmt, OUTLIER) == has
+        assert following.half_has_moved(old, new, status, R_RAW, least, LENS.fmt, OUTLIER) == has

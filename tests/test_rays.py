@@ -169,8 +169,7 @@ def run_all_kernels() -> None:
     levels, status = tuple(np.zeros((64 >> k, 64 >> k), np.uint8) for k in range(CONFIG.frontend.pyramid_levels)), np.zeros(3, np.uint8)
     rays.borrow_flow(uv, uv, uv, uv)
     outliers.reject_by_depth(uv, depth, uv, depth, R, lens.fmt, outlier, flags, counts)
-    following.follow(levels, levels, uv, uv, uv, np.zeros(0, np.int64), uv[:0], R, 1, 0, 0, 1, lens, tracker, outlier, uv, uv, uv, status, counts)
-    following.half_has_moved(uv, uv, R, 0, lens.fmt, outlier)
+    following.follow(levels, levels, uv, uv, uv, np.zeros(0, np.int64), uv[:0], R, 1, uv, R, 0, 0, 0, 1, lens, tracker, outlier, uv, uv, uv, status, counts)
     stereo.match(levels, levels, uv, uv, depth, RIG, tracker, outlier, uv, flags, depth, counts)
 
 

@@ -44,6 +44,12 @@ class Features:
         rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
         return Features(*(getattr(self, name).take(rows, axis=0) for name in _COLUMNS))
 
+    def parted(self, which: np.ndarray) -> tuple["Features", "Features"]:
+        """The rows that a boolean array (n,) names, and the others; copied once, neighbours in memory."""
+        order, first = np.argsort(~which, kind="stable"), int(np.count_nonzero(which))
+        columns = [getattr(self, name).take(order, axis=0) for name in _COLUMNS]
+        return Features(*(column[:first] for column in columns)), Features(*(column[first:] for column in columns))
+
     def join(self, other: "Features") -> "Features":
         """Rows of both, copied."""
         return Features(*(np.concatenate((getattr(self, name), getattr(other, name))) for name in _COLUMNS))
@@ -54,13 +60,14 @@ class Features:
 
 
 _COLUMNS = tuple(f.name for f in fields(Features))
+_PUBLIC = tuple(f.name for f in fields(Tracks))
 
 
 def joined(*parts: Tracks) -> Tracks:
     """Rows of all, copied."""
-    return Tracks(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Tracks)))
+    return Tracks(*(np.concatenate([getattr(part, name) for part in parts]) for name in _PUBLIC))
 
 
 def taken(tracks: Tracks, rows: np.ndarray) -> Tracks:
     """Copy of the rows (k,) int."""
-    return Tracks(*(getattr(tracks, f.name).take(rows, axis=0) for f in fields(Tracks)))
+    return Tracks(*(getattr(tracks, name).take(rows, axis=0) for name in _PUBLIC))

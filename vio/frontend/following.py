@@ -46,15 +46,31 @@ def _reject(rotated, arrived, seed, fewest, fmt, status, counts):
             status[tracked[k]] = _OUTLIER
 
 
+@njit
+def half_has_moved(key_rays, rays, status, R_raw, least_sq, ray_fmt, fmt):
+    """Whether the median motion of the tracked rays (n, 2) int32 since key_rays (n, 2), turned by R_raw (3, 3), is at least least_sq, raw displacement squared."""
+    n, alive, fewer = rays.shape[0], 0, 0
+    rotated, moved_sq = np.empty_like(rays), np.empty(n, np.int64)
+    rotate(key_rays, R_raw, ray_fmt, rotated)
+    squared_displacements(rotated, rays, fmt, moved_sq)
+    for i in range(n):
+        if status[i] == _TRACKED:
+            alive, fewer = alive + 1, fewer + (moved_sq[i] < least_sq)
+    return fewer <= alive // 2
+
+
 @njit(nogil=True)
-def follow(previous, current, uv, rays, flow, expected, rays_expected, R_raw, frames, seed, fewest, top_level, lens, fmt, outlier, uv_out, rays_out, flow_out, status, counts):
-    """Find the features of the previous left picture in the current one.
+def follow(
+    previous, current, uv, rays, flow, expected, rays_expected, R_raw, frames, key_rays, R_key, parallax_sq, seed, fewest, top_level, lens, fmt, outlier,
+    uv_out, rays_out, flow_out, status, counts,
+):
+    """Find the features of the previous left picture in the current one; return whether half of those found have moved since the keyframe.
 
     previous, current: pyramids; uv, rays, flow (n, 2) int32: where the features were, raw, and how their rays moved in the last frame.
     expected (k,) int64: rows that are looked for on rays_expected (k, 2) int32. R_raw (3, 3) int64: turns old rays into the current
-    picture; frames: that lie between the two. seed: of RANSAC. fewest: of a crowd that must be found, or what is found is chance.
-    top_level, fmt, outlier: as of `klt.track` and `outliers.reject_by_direction`. Out: uv_out, rays_out, flow_out (n, 2) int32 and status (n,)
-    uint8, TRACKED or why not.
+    picture; frames: that lie between the two. key_rays, R_key, parallax_sq: as of `half_has_moved`. seed: of RANSAC. fewest: of a crowd that
+    must be found, or what is found is chance. top_level, fmt, outlier: as of `klt.track` and `outliers.reject_by_direction`. Out: uv_out, of
+    what is lost where it was, rays_out, flow_out (n, 2) int32 and status (n,) uint8, TRACKED or why not.
     """
     rotated, start, guess, residual = np.empty_like(rays), np.empty_like(rays), np.empty_like(uv), np.empty(uv.shape[0], np.int32)
     rotate(rays, R_raw, lens.fmt, rotated)
@@ -70,15 +86,6 @@ def follow(previous, current, uv, rays, flow, expected, rays_expected, R_raw, fr
     for i in range(uv.shape[0]):
         for k in range(2):
             flow_out[i, k] = (rays_out[i, k] - rotated[i, k]) // frames
-
-
-@njit
-def half_has_moved(key_rays, rays, R_raw, least_sq, ray_fmt, fmt):
-    """Whether the median motion of rays (n, 2) int32, n > 0, since key_rays (n, 2), turned by R_raw (3, 3), is at least least_sq, raw displacement squared."""
-    n = rays.shape[0]
-    rotated, moved_sq, fewer = np.empty_like(rays), np.empty(n, np.int64), 0
-    rotate(key_rays, R_raw, ray_fmt, rotated)
-    squared_displacements(rotated, rays, fmt, moved_sq)
-    for i in range(n):
-        fewer += moved_sq[i] < least_sq
-    return fewer <= n // 2
+            if status[i] != _TRACKED:
+                uv_out[i, k] = uv[i, k]
+    return half_has_moved(key_rays, rays_out, status, R_key, parallax_sq, lens.fmt, outlier)

@@ -21,6 +21,7 @@ from vio.saved import Maybe, Table, pack, require, unpack
 from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackStatus
 
 Expected = tuple[np.ndarray, np.ndarray]  # ids (n,) int64, xy (n, 2): normalised image points
+_TRACKED = int(TrackStatus.TRACKED)
 _NOWHERE = np.zeros(0, np.int64), np.zeros((0, 2), np.int32)
 
 
@@ -80,11 +81,11 @@ class FrontEnd:
             return self._hold(frame.t_ns, self._live)
         jump = self._config.frontend.exposure_jump if len(self._live.ids) else np.inf
         previous, current, jumped = equalised(self._previous, self._current, jump)
-        before = replace(self._live)
-        lost = self._track(previous, current, expected, counts)
+        before = self._live
+        lost, has_moved = self._track(previous, current, expected, counts)
         if self._sees_nothing(before, counts):
             return self._hold(frame.t_ns, before)
-        is_keyframe = self._is_keyframe(frame.t_ns, counts)
+        is_keyframe = self._is_keyframe(frame.t_ns, has_moved, counts)
         if is_keyframe:
             self._make_keyframe(frame, counts)
         self._keep(frame.t_ns, counts)
@@ -161,20 +162,20 @@ class FrontEnd:
 
     def _track(
         self, previous: tuple[np.ndarray, ...], current: tuple[np.ndarray, ...], expected: Expected | None, counts: np.ndarray
-    ) -> Tracks:
-        """Move the live features from one pyramid into the other; return those lost on the way, at their last good place."""
+    ) -> tuple[Tracks, bool]:
+        """Move the live features from one pyramid into the other; return those lost on the way, at their last good place, and whether half of the
+        others have moved since the keyframe."""
         live, frontend, n = self._live, self._config.frontend, len(self._live.ids)
-        uv, arrived, flow = (np.empty((n, 2), np.int32) for _ in range(3))
-        live.has_right, live.status = np.zeros(n, np.bool_), np.empty(n, np.uint8)
+        uv, arrived, flow, status = np.empty((n, 2), np.int32), np.empty((n, 2), np.int32), np.empty((n, 2), np.int32), np.empty(n, np.uint8)
         fewest = math.ceil((frontend.hold_survivors if self._held else frontend.min_survivors) * n)
-        following.follow(
-            previous, current, live.uv, live.rays, live.flow, *self._places(expected), self._rotation(self._R_CP), self._held + 1, self._frames, fewest,
-            frontend.pyramid_levels - 1, self._lens, self._klt_stored, self._outlier, uv, arrived, flow, live.status, counts)
-        survives = live.status == TrackStatus.TRACKED
-        lost = taken(live.tracks(), np.flatnonzero(~survives))
-        live.flow, live.uv, live.rays, live.age = flow, uv, arrived, live.age + np.int32(1)
-        self._live = live.take(survives)
-        return lost
+        has_moved = following.follow(
+            previous, current, live.uv, live.rays, live.flow, *self._places(expected), self._rotation(self._R_CP), self._held + 1,
+            live.key_rays, self._rotation(self._R_CK), self._parallax_sq, self._frames, fewest,
+            frontend.pyramid_levels - 1, self._lens, self._klt_stored, self._outlier, uv, arrived, flow, status, counts)
+        survives = status == _TRACKED
+        moved = replace(live, uv=uv, rays=arrived, flow=flow, status=status, age=live.age + survives, has_right=np.zeros(n, np.bool_))
+        self._live, lost = moved.parted(survives)
+        return lost.tracks(), has_moved
 
     def _places(self, expected: Expected | None) -> tuple[np.ndarray, np.ndarray]:
         """Rows (k,) of live features, and the raw rays (k, 2) on which they are expected after blind frames."""
@@ -195,8 +196,8 @@ class FrontEnd:
     def _rotation(self, R: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(self._config.precision.rotation.to_raw(R))
 
-    def _is_keyframe(self, t_ns: int, counts: np.ndarray) -> bool:
-        """First frame, too long since the last keyframe, too few of its features alive, or moved too far."""
+    def _is_keyframe(self, t_ns: int, has_moved: bool, counts: np.ndarray) -> bool:
+        """First frame, too long since the last keyframe, too few of its features alive, or half of them moved too far."""
         frontend, alive = self._config.frontend, len(self._live.ids)
         if self._key_t_ns is None or t_ns - self._key_t_ns >= round(frontend.keyframe_max_interval * 1e9):
             return True
@@ -204,10 +205,7 @@ class FrontEnd:
             # a blind frame is no keyframe, for it would push good ones out of the window; the first one that sees is
             self._detect(counts)
             return len(self._live.ids) > 0
-        if alive < frontend.keyframe_min_tracked * self._key_count:
-            return True
-        live = self._live
-        return following.half_has_moved(live.key_rays, live.rays, self._rotation(self._R_CK), self._parallax_sq, self._lens.fmt, self._outlier)
+        return alive < frontend.keyframe_min_tracked * self._key_count or has_moved
 
     def _cast_anchors(self, features: Features, which: np.ndarray) -> None:
         """Take the present patches as anchors of the features that `which` (n,) bool names."""
