@@ -16,6 +16,7 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, get_worker
 
 from vio.errors import TinyvioError
+from vio.io.progress import Progress
 from vio.sweeps.one_run import Mismatch, run_point
 from vio.sweeps.outcome import Outcome, Store
 from vio.sweeps.points import Point
@@ -120,7 +121,7 @@ def evaluate(
     store: Store,
     told: Callable[[str, Outcome], Iterable[Point]] = lambda key, outcome: (),
     stop: Callable[[], bool] = lambda: False,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    watch: Progress = lambda done, total: None,
 ) -> dict[str, Outcome]:
     """Run what the store does not have; returns outcomes by key. `told` may answer an outcome with more points.
 

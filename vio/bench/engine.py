@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from vio import runner
 from vio.config import Config, dumps
 from vio.errors import TinyvioError
+from vio.io.progress import Progress
 from vio.io.sequence import Sequence, frames
 
 _FIRST_FRAMES = 20  # of the process that tells how long a start takes
@@ -45,7 +46,7 @@ class Pass:
     result: runner.RunResult
 
 
-def in_memory(sequence: Sequence, count: int, progress: Callable[[int, int], None]) -> Sequence:
+def in_memory(sequence: Sequence, count: int, progress: Progress) -> Sequence:
     """The first `count` frames, decoded beforehand. Frames that cannot be used are an error here. Raises DataError."""
     kept = []
     for loaded in frames(sequence, 0, count):
@@ -56,7 +57,7 @@ def in_memory(sequence: Sequence, count: int, progress: Callable[[int, int], Non
     return replace(sequence, frame_t_ns=sequence.frame_t_ns[:count], load=kept.__getitem__, is_in_memory=True)
 
 
-def passes(sequence: Sequence, config: Config, repeats: int, threads: int, progress: Callable[[int, int], None]) -> Iterator[Pass]:
+def passes(sequence: Sequence, config: Config, repeats: int, threads: int, progress: Progress) -> Iterator[Pass]:
     """Passes over a sequence in memory, each with a new odometry whose kernels are loaded; the first, which warms caches, is left out."""
     options = runner.RunOptions(threads=threads)
     for k in range(repeats + 1):

@@ -1,6 +1,5 @@
 """How the cost grows: of the front end with the number of features, of the back end with the length of the window."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from scipy.stats import trim_mean
 from vio import runner
 from vio.config import Config
 from vio.events import Event
+from vio.io.progress import Progress
 from vio.io.sequence import Sequence
 
 FEATURES = (50, 100, 150, 200, 250, 300)
@@ -40,7 +40,7 @@ def fitted(what: str, per: str, x: list[float], ms: list[float]) -> Growth:
     return Growth(what, per, tuple(x), tuple(ms), float(slope), float(base), 1.0 - float(rest @ rest) / spread if spread > 0 else 1.0)
 
 
-def growth(sequence: Sequence, config: Config, progress: Callable[[int, int], None]) -> list[Growth]:
+def growth(sequence: Sequence, config: Config, progress: Progress) -> list[Growth]:
     """Run a sequence in memory with each number of features and each window.
 
     The front end's mean time over its frames is set against the features that were followed on average, the back end's mean time

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vio.errors import ConfigError, DataError, TinyvioError
+from vio.io.progress import Progress
 
 if TYPE_CHECKING:
     from vio.config import Config
@@ -118,7 +119,7 @@ def parse_topics(assignments: list[str]) -> dict[str, str]:
     return topics
 
 
-def folder_of(name: str, rendering: Callable[[int, int], None] | None = None) -> Path:
+def folder_of(name: str, rendering: Progress | None = None) -> Path:
     """Where a recording is on disk: a path as it is, a built-in sequence rendered, a fetched one by its name in the catalog.
 
     Raises DataError for a name that stands for nothing.

@@ -1,14 +1,14 @@
 """The whole examination of a recording, and its report."""
 
-from collections.abc import Callable
 
 from vio.doctor import clocks, geometry, images, imu, truth
 from vio.doctor.files import Patient
 from vio.doctor.look import Look, look
 from vio.doctor.verdict import Level, Verdict
+from vio.io.progress import Progress
 
 
-def examine(recording: Patient, progress: Callable[[int, int], None] | None = None, seen: Look | None = None) -> list[Verdict]:
+def examine(recording: Patient, progress: Progress | None = None, seen: Look | None = None) -> list[Verdict]:
     """Every verdict. `seen` spares the look at the pictures where it is known already; `progress(done, frames)` hears of that look."""
     sequence, samples = recording.sequence, recording.imu
     origin = _origin(recording)

@@ -1,6 +1,5 @@
 """One pass over the pictures: statistics of every one looked at, motion between neighbours. All verdicts on pictures draw on it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,10 +7,10 @@ import numpy as np
 from vio.doctor import matching
 from vio.doctor.alignment import Turns
 from vio.doctor.motion import PairMotion, Tracker
+from vio.io.progress import Progress
 from vio.io.sequence import Sequence, frames
 from vio.types import StereoFrame
 
-Progress = Callable[[int, int], None]
 _MOST_PAIRS = 600  # of neighbouring frames that are tracked
 _MOST_FRAMES = 1500  # that are decoded
 _BLOCKS = 12  # in which the pairs of a long recording lie, spread evenly

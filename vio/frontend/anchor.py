@@ -8,7 +8,7 @@ does not fit any more, the present one takes its place.
 
 import numpy as np
 
-from vio.frontend.klt import KltFormat, _descend, _is_outside, _mean_absolute, _template
+from vio.frontend.klt import KltFormat, descend, is_outside, mean_absolute, template
 from vio.frontend.patch import gather, new_scratch
 from vio.kernels import njit
 from vio.types import TrackStatus
@@ -50,13 +50,13 @@ def straighten(image, anchors, inside, uv, reach, limit, fmt, fits, counts):
     s = new_scratch(fmt)
     for i in range(uv.shape[0]):
         u, v = np.int64(uv[i, 0]), np.int64(uv[i, 1])
-        is_flat, system = _template(anchors[i], np.int64(inside[i, 0]), np.int64(inside[i, 1]), fmt, s, counts)
+        is_flat, system = template(anchors[i], np.int64(inside[i, 0]), np.int64(inside[i, 1]), fmt, s, counts)
         fits[i] = False
         if is_flat:
             continue
-        status, x, y = _descend(image, u, v, fmt.border_raw, system, fmt, s, counts)
-        if status != _TRACKED or abs(x - u) > reach or abs(y - v) > reach or _is_outside(x, y, fmt.border_raw, image, fmt):
+        status, x, y = descend(image, u, v, fmt.border_raw, system, fmt, s, counts)
+        if status != _TRACKED or abs(x - u) > reach or abs(y - v) > reach or is_outside(x, y, fmt.border_raw, image, fmt):
             continue
-        fits[i] = _mean_absolute(image, x, y, fmt, s) <= limit
+        fits[i] = mean_absolute(image, x, y, fmt, s) <= limit
         if fits[i]:
             uv[i, 0], uv[i, 1] = x, y

@@ -111,7 +111,7 @@ def _residual_window(image, u, v, fmt, s):
 
 
 @leaf(forceinline=True)
-def _mean_absolute(image, u, v, fmt, s):
+def mean_absolute(image, u, v, fmt, s):
     """Mean over the window at (u, v) of |r - mean r|, in residual format."""
     n = fmt.window * fmt.window
     mean = np.int32(round_divide(np.int64(_residual_window(image, u, v, fmt, s)), n))
@@ -138,7 +138,7 @@ def _step(determinant, adjugate_a, adjugate_b, b_a, b_b, fmt):
 
 
 @leaf
-def _is_outside(u, v, border, image, fmt):
+def is_outside(u, v, border, image, fmt):
     """True when the centre is less than `border` (raw) from an edge."""
     right, bottom = (image.shape[1] - 1) << fmt.position_frac, (image.shape[0] - 1) << fmt.position_frac
     return u < border or v < border or u > right - border or v > bottom - border
@@ -161,7 +161,7 @@ def _blocks_read(image, u, v, fmt):
 
 
 @leaf(forceinline=True)
-def _template(image, u, v, fmt, s, counts):
+def template(image, u, v, fmt, s, counts):
     """Template, gradients and block-normalised Hessian: (is flat, (sum gx, sum gy, hxx, hxy, hyy, normalising shift, chunk))."""
     counts[_KLT_TEMPLATE] += 1
     if fmt.store_block > 0:
@@ -177,15 +177,15 @@ def _template(image, u, v, fmt, s, counts):
 
 
 @leaf(forceinline=True)
-def _descend(image, u, v, border, system, fmt, s, counts):
-    """Iterate from (u, v) in one level, with the system of `_template`: (status, u, v)."""
+def descend(image, u, v, border, system, fmt, s, counts):
+    """Iterate from (u, v) in one level, with the system of `template`: (status, u, v)."""
     sum_x, sum_y, hxx, hxy, hyy, shift, chunk = system
     n, half = fmt.window * fmt.window, fmt.window // 2
     determinant = max(fit(hxx * hyy - hxy * hxy, fmt.determinant), 1)  # a register that wraps may leave nothing to divide by
     at_x = at_y = -(1 << 40)
     largest = 0
     for _ in range(fmt.iterations):
-        if _is_outside(u, v, border, image, fmt):
+        if is_outside(u, v, border, image, fmt):
             return _OUT_OF_IMAGE, u, v
         x, y = u >> fmt.position_frac, v >> fmt.position_frac
         if x != at_x or y != at_y:
@@ -208,13 +208,13 @@ def _descend(image, u, v, border, system, fmt, s, counts):
 @leaf(forceinline=True)
 def _track_level(previous, following, u0, v0, u, v, border, fmt, s, counts):
     """One level: template at (u0, v0) of the previous picture, sought from (u, v): (status, u, v)."""
-    if _is_outside(u0, v0, border, previous, fmt):
+    if is_outside(u0, v0, border, previous, fmt):
         return _OUT_OF_IMAGE, u, v
-    is_flat, system = _template(previous, u0, v0, fmt, s, counts)
+    is_flat, system = template(previous, u0, v0, fmt, s, counts)
     if is_flat:
         return _FLAT, u, v
-    status, u, v = _descend(following, u, v, border, system, fmt, s, counts)
-    if status == _TRACKED and _is_outside(u, v, border, following, fmt):
+    status, u, v = descend(following, u, v, border, system, fmt, s, counts)
+    if status == _TRACKED and is_outside(u, v, border, following, fmt):
         status = _OUT_OF_IMAGE
     return status, u, v
 
@@ -234,7 +234,7 @@ def _track_one(pyr_prev, pyr_next, u0, v0, u, v, top_level, fmt, s, counts):
             u, v = fit(u << 1, fmt.position), fit(v << 1, fmt.position)
     if status != _TRACKED:
         return status, u, v, 0
-    residual = _mean_absolute(pyr_next[0], u, v, fmt, s)
+    residual = mean_absolute(pyr_next[0], u, v, fmt, s)
     return (_RESIDUAL if residual > fmt.max_residual_raw else _TRACKED), u, v, residual
 
 

@@ -25,6 +25,7 @@ from vio.errors import DataError
 from vio.files import shown
 from vio.io.catalog import gigabytes
 from vio.io.disk import need_room
+from vio.io.progress import Progress
 from vio.io.ranged import Source
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
@@ -37,7 +38,6 @@ _LARGEST_READ = 1 << 26  # at once, of what a header says is there
 _MOST_MEMBERS = 500_000  # an hour of stereo at 50 Hz has 360,000
 _NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL)  # faults of a member's name
 
-Progress = Callable[[int, int], None]
 
 
 class RangedFile(io.RawIOBase):

@@ -4,7 +4,6 @@ One pass over the messages gathers stamps, inertial data and ground truth; pictu
 Stamps are those of the message headers, to the nanosecond.
 """
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from vio.io.asl import find_rig
 from vio.io.bag_images import check_encoding, decode_message
 from vio.io.bag_store import Bag
 from vio.io.bag_topics import choose
+from vio.io.progress import Progress
 from vio.io.recording import Pictures, ReadOptions, Recording
 from vio.io.sequence import GroundTruth
 from vio.io.tables import FARTHEST_M
 
-Progress = Callable[[int, int], None]
 _FILES = (".bag", ".mcap", ".db3")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from vio.errors import DataError, TinyvioError
 from vio.files import shown
 from vio.io.bag_guard import check
+from vio.io.progress import Progress
 
 _REPAIR = {".bag": "rosbag reindex", ".mcap": "mcap recover", ".db3": "ros2 bag reindex"}
 _REPORT_EVERY = 500  # messages
@@ -93,7 +94,7 @@ class Bag:
             self._reader.open()
             self.types = {c.topic: c.msgtype for c in self._reader.connections if c.msgcount}
 
-    def scan(self, topics: list[str], progress: Callable[[int, int], None] | None = None) -> Scan:
+    def scan(self, topics: list[str], progress: Progress | None = None) -> Scan:
         """One pass over the messages of these topics. Raises DataError if the bag is damaged."""
         result = Scan({topic: self.types[topic] for topic in topics})
         connections = [c for c in self._reader.connections if c.topic in topics]

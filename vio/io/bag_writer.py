@@ -11,6 +11,7 @@ from vio import lie
 from vio.errors import DataError
 from vio.io import kalibr
 from vio.io.bag_store import IMAGE, IMU, ODOMETRY, POSE
+from vio.io.progress import Progress
 from vio.io.recording import Pictures, Recording
 from vio.io.sequence import GroundTruth
 
@@ -21,7 +22,7 @@ _LAST_SECOND = 2**31 - 1  # of a ROS 2 stamp
 _FRAMES = {"cam0": "cam0", "cam1": "cam1", "imu0": "imu0", "truth": "world"}
 
 
-def write_bag(recording: Recording, folder: Path, kind: str, progress: Callable[[int, int], None]) -> None:
+def write_bag(recording: Recording, folder: Path, kind: str, progress: Progress) -> None:
     """Write a recording into an existing folder, `kind` of FORMATS; messages are logged at their header stamps, in time order.
 
     `progress(done, all)` hears of the pictures. Raises DataError for stamps that ROS cannot hold and for pictures that cannot be read.

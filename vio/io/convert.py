@@ -1,6 +1,5 @@
 """Any recording as an ASL folder or a bag: every stamp, pixel and inertial value as it was, the calibration to the last bit."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,14 @@ from vio.calibration import Calibration
 from vio.camera import CameraModel
 from vio.io import asl_writer, bag_writer
 from vio.io.images import encode_png
+from vio.io.progress import Progress
 from vio.io.recording import Recording
 from vio.io.simulator import Inertial
 
 FORMATS = ("asl", *bag_writer.FORMATS)
 
 
-def convert(recording: Recording, directory: Path, kind: str = "asl", progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+def convert(recording: Recording, directory: Path, kind: str = "asl", progress: Progress = lambda done, total: None) -> Path:
     """Write a recording into the new folder `directory`, which appears only when it is whole; returns it.
 
     kind: one of FORMATS. `progress(done, all)` hears of the pictures. Raises DataError if the folder exists or a picture cannot be read.
@@ -28,7 +28,7 @@ def convert(recording: Recording, directory: Path, kind: str = "asl", progress: 
     return directory
 
 
-def _write_asl(recording: Recording, root: Path, progress: Callable[[int, int], None]) -> None:
+def _write_asl(recording: Recording, root: Path, progress: Progress) -> None:
     calibration = recording.calibration
     unknown = np.zeros((0, 3))
     asl_writer.write_imu(root / "imu0", calibration.imu, Inertial(recording.imu_t_ns, recording.imu[:, :3], recording.imu[:, 3:], unknown, unknown))

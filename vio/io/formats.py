@@ -1,14 +1,14 @@
 """Which reader takes which path."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from vio.errors import DataError
 from vio.io import asl, bag
+from vio.io.progress import Progress
 from vio.io.recording import ReadOptions, Recording
 
 
-def read_recording(path: Path, options: ReadOptions = ReadOptions(), progress: Callable[[int, int], None] | None = None) -> Recording:
+def read_recording(path: Path, options: ReadOptions = ReadOptions(), progress: Progress | None = None) -> Recording:
     """Open a recording of any kind: a bag (.bag, .mcap, .db3, a rosbag 2 folder) or a folder of sensors.
 
     `progress(done, total)` hears of the pass over a bag. Raises DataError or CalibrationError before any work.

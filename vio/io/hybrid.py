@@ -8,7 +8,8 @@ import numpy as np
 from vio.errors import DataError
 from vio.io import asl_writer, tables
 from vio.io.euroc_rig import euroc_rig
-from vio.io.pictures import Progress, write_pictures
+from vio.io.pictures import write_pictures
+from vio.io.progress import Progress
 from vio.io.recorded_flight import RecordedPoses, flight_through, read_poses
 from vio.io.render_spec import RenderSpec, checked
 from vio.io.renderer import exposure_margin, write_simulated_imu

@@ -15,11 +15,11 @@ from vio.calibration import Calibration
 from vio.io import asl_writer, counter_rng
 from vio.io.eye import AutoExposure, draw, eye_of
 from vio.io.images import encode_png
+from vio.io.progress import Progress
 from vio.io.render_spec import CameraSpec, RenderSpec
 from vio.io.scene import Scene
 from vio.io.trajectory import Flight
 
-Progress = Callable[[int, int], None]
 _THREADS = 2
 _CHUNK = 32  # frames whose exposure is settled at once
 _NOISE_STREAM = 21

@@ -5,7 +5,6 @@ needs hardly more memory than a second's.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from vio.calibration import Calibration, ImuNoise
 from vio.errors import ConfigError, DataError
 from vio.io import asl_writer, counter_rng
 from vio.io.euroc_rig import euroc_rig
+from vio.io.progress import Progress
 from vio.io.render_spec import ImuSpec, RenderSpec, checked
 from vio.io.render_toml import load_specs
 from vio.io.resources import resource
@@ -24,7 +24,6 @@ from vio.io.scene import Scene
 from vio.io.simulator import ImuFaults, measured_pieces, simulate_flight, stamps
 from vio.io.trajectory import Flight, Harmonics, from_harmonics
 
-Progress = Callable[[int, int], None]
 
 VERSION = 4  # raise it whenever the same specification gives other bytes: cached sequences of old versions are then not used
 EPOCH_NS = 1_700_000_000_000_000_000  # stamp of the first frame, of the size real recordings have

@@ -11,6 +11,7 @@ import numpy as np
 
 from vio.calibration import Calibration
 from vio.errors import DataError
+from vio.io.progress import Progress
 from vio.types import StereoFrame
 
 LOOK_AHEAD = 8  # decoded frames waiting at most: 6 MB of 752x480 stereo
@@ -91,7 +92,7 @@ class LoadedFrame:
 def open_sequence(
     name_or_path: str | Path,
     mono: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     *,
     calibration: Path | None = None,
     topics: Mapping[str, str] | None = None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vio._version import __version__
+from vio.io.progress import Progress
 from vio.io.writers import prepare_folder, write_atomic
 from vio.report import chip, engine, motion, tables, words
 from vio.report.picture import Picture
@@ -90,7 +91,7 @@ def _whole(subjects: list[Subject]) -> "Table":
     return Table("all fields", ("field", *(s.label for s in subjects)), [(name, *(m[name] for m in mine)) for name in mine[0]])
 
 
-def write(subjects: list[Subject], folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+def write(subjects: list[Subject], folder: Path, progress: Progress = lambda done, total: None) -> Path:
     """Draw everything into `folder`: report.html, and each figure in figures/ as PNG and SVG. Returns the page."""
     prepare_folder(folder / FIGURES)
     with styled():

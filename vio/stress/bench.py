@@ -14,6 +14,7 @@ from vio import runner
 from vio.config import Config
 from vio.errors import TinyvioError
 from vio.io.faults.registry import damaged
+from vio.io.progress import Progress
 from vio.io.sequence import Sequence, open_sequence
 from vio.stress.judge import Verdict, complaints, judged
 from vio.stress.plan import Case, Flight, Limits, Plan
@@ -36,7 +37,7 @@ class Line:
 class Bench:
     """Flies the cases of a plan with one configuration. Verdicts are kept in `folder`; the same case of the same program is not run again."""
 
-    def __init__(self, plan: Plan, config: Config, folder: Path, rendering: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, plan: Plan, config: Config, folder: Path, rendering: Progress | None = None) -> None:
         """Open every flight; built-in ones are rendered on first use, of which `rendering(done, total)` hears."""
         self._plan, self._config = plan, config
         self._store = Store(folder)
@@ -47,7 +48,7 @@ class Bench:
         sequence = self._shelf.open(flight.name, False)
         return identity(sequence, 0, len(sequence.frame_t_ns))
 
-    def run(self, stop: Callable[[], bool] = lambda: False, watch: Callable[[int, int], None] = lambda done, total: None) -> list[Line]:
+    def run(self, stop: Callable[[], bool] = lambda: False, watch: Progress = lambda done, total: None) -> list[Line]:
         """Fly the cases in order; `watch(done, total)` hears of each, `stop()` true ends it after the one in work."""
         lines: list[Line] = []
         free: dict[str, float | None] = {}

@@ -4,7 +4,7 @@ Nothing of the past is kept but a few numbers a minute, so that memory and time 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vio import lie
 from vio.calibration import ImuNoise
 from vio.compilation import warm_up
 from vio.config import Config
+from vio.io.progress import Progress
 from vio.io.render_spec import RenderSpec
 from vio.io.renderer import builtin_specs, flight_of
 from vio.io.sequence import open_sequence
@@ -49,7 +50,7 @@ class Minute:
     last_id: int
 
 
-def fly(config: Config, minutes: float, rendering: Callable[[int, int], None] | None = None) -> Iterator[Minute]:
+def fly(config: Config, minutes: float, rendering: Progress | None = None) -> Iterator[Minute]:
     """Fly for so many minutes of flight and tell each as it ends. The loop is rendered on first use."""
     spec = builtin_specs()[LOOP]
     shelf = Shelf(lambda name, mono: open_sequence(name, mono, rendering), budget_bytes())

@@ -19,7 +19,7 @@ from vio.calibration import Calibration
 from vio.config import Config
 from vio.errors import ConfigError, TinyvioError
 from vio.events import Event
-from vio.frontend import klt
+from vio.frontend import following, klt
 from vio.io.renderer import default_cache
 from vio.io.sequence import Sequence, open_sequence
 from vio.sweeps.outcome import Outcome

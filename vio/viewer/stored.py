@@ -13,6 +13,7 @@ from vio.backend.snapshot import Snapshot
 from vio.errors import TinyvioError
 from vio.events import Event
 from vio.io.map_file import LandmarkMap, landmarks_at, read_map
+from vio.io.progress import Progress
 from vio.io.run_folder import StoredRun, open_run
 from vio.io.sequence import Sequence, open_sequence
 from vio.io.sources import source_of
@@ -104,7 +105,7 @@ def _left(pictures: Sequence | None, t_ns: int) -> bytes | None:
         return None
 
 
-def draw(output: Output, runs: list[Finished], heard: Callable[[int, int], None] = lambda done, total: None) -> None:
+def draw(output: Output, runs: list[Finished], heard: Progress = lambda done, total: None) -> None:
     """Draw one run, or two over each other; `heard(done, total)` follows the frames."""
     columns = Columns(output.recording)
     columns.legend(layout.LEGEND)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from vio.errors import DataError
 from vio.io import asl_writer, tables
 from vio.io.faults.take import LEFT, MISSING, RIGHT, Take
 from vio.io.images import encode_png
+from vio.io.progress import Progress
 from vio.io.recording import nearest
 from vio.io.sequence import Sequence
 from vio.io.simulator import Inertial
 
-Progress = Callable[[int, int], None]
 _CUT = 0.6  # of a truncated file or row that remains
 
 
