@@ -1,6 +1,7 @@
 """Encoded images to pictures, with every fault found: a decoder alone would return a truncated picture half grey.
 
 The size in the header is compared with the calibration before anything is decoded, so no header can claim gigabytes.
+Grey PNG of 8 bits is read by `vio.io.png`, everything else and everything damaged by OpenCV.
 """
 
 from pathlib import Path
@@ -30,6 +31,14 @@ def read_picture(path: Path, width: int, height: int) -> np.ndarray:
 
 def decode(data: bytes, source: str, width: int, height: int) -> np.ndarray:
     """Decode an encoded image as it is; errors begin with `source`. Raises as `read_grey` does."""
+    from vio.io.png import plain_grey
+
+    picture = plain_grey(data, width, height)
+    return _by_opencv(data, source, width, height) if picture is None else picture
+
+
+def _by_opencv(data: bytes, source: str, width: int, height: int) -> np.ndarray:
+    """Decode an image of any kind that is read. Raises as `read_grey` does."""
     import cv2
 
     check_size(*declared_size(data, source), source, width, height)
@@ -55,11 +64,11 @@ def check_size(found_width: int, found_height: int, source: str, width: int, hei
 
 def grey8(image: np.ndarray, shift: int = 8) -> np.ndarray:
     """The picture as the engine takes it, (h, w) uint8 C-contiguous; of 16-bit samples, `shift` low bits are dropped."""
-    import cv2
-
     if image.dtype == np.uint16:
         image = np.minimum(image >> shift, 255).astype(np.uint8)
     if image.ndim == 3:
+        import cv2
+
         image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return np.ascontiguousarray(image)
 
