@@ -21,6 +21,7 @@
 | `uncertain` | deviation of the velocity above this | `max_velocity_sigma` |
 | `solver_failed` | no step of the optimiser could be solved | |
 | `clock_offset` | at one keyframe, when an offset between the clocks of cameras and IMU begins to be followed | `online.dead_zone` |
+| `mount_turned` | pictures and gyro turn about different axes: the cameras do not sit on the body as the calibration says | `max_mount_evidence` |
 | `calibration_bounds` | an estimate of the calibration left its bounds and is held there | `online.max_...` |
 | `repaired` | a number that made no sense was replaced | |
 | `restarted` | the window was opened anew where the state was | `restart_after`, `max_speed`, `max_gyro_bias`, `max_accel_bias` |

@@ -28,6 +28,7 @@ from vio.eyes import Eyes
 from vio.frontend.front_end import FrontEnd
 from vio.health import HealthMonitor
 from vio.inertial import InertialBuffer, rate_at, turned
+from vio.mounting import MountDoubt
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
 from vio.solving import Solving
@@ -35,7 +36,7 @@ from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, 
 
 _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
-STATE_VERSION = 2  # of `Odometry.state_dict`
+STATE_VERSION = 3  # of `Odometry.state_dict`
 _PROTOTYPES = {
     "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_number": 0,
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "", "_key_t_ns": 0,
@@ -78,7 +79,7 @@ class Odometry:
         self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed
         self._last: NavState | None = None
         self._standstill = Standstill(self.config, self.calibration.left.fx, self._is_mono)
-        self._beat = Beat(self.config.online)
+        self._beat, self._mount = Beat(self.config.online), MountDoubt(self.config.health.max_mount_evidence)
         self._picture = 0  # checksum of the last left picture
         self._initialised_by = ""
 
@@ -162,7 +163,7 @@ class Odometry:
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
         parts = {"eyes": self._eyes, "imu": self._imu, "screen": self._imu.screen, "monitor": self._monitor, "standstill": self._standstill}
-        return list((parts | {"mail": self._mail, "beat": self._beat, "solving": self._solving}).items())
+        return list((parts | {"mail": self._mail, "beat": self._beat, "mount": self._mount, "solving": self._solving}).items())
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -333,6 +334,8 @@ class Odometry:
         instant = None
         if self._back_end.online is not None:
             instant = Instant((arrival.at_ns - arrival.frame.t_ns - arrival.place.moved_ns) * 1e-9, rate_at(arrival.samples, arrival.at_ns))
+        if state is not None and self._pre is not None and self._back_end.tracked >= self.config.health.min_tracks:
+            self._mount.hear(float(self._pre.dt[0]), self._pre.dR, self._back_end.predict(self._pre)[0], state.T_WB[:3, :3])
         pre, back_end, rest = self._pre, self._back_end, self._standstill.current
         return lambda counts: back_end.add_keyframe(observations, pre, state, counts, instant, rest)
 
@@ -366,7 +369,7 @@ class Odometry:
         self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id)
         self._back_end = BackEnd(self._eyes.calibration, self.config)
         self._back_end.take_over(weak)
-        self._mail = Mailbox(self._back_end.settled())
+        self._mail, self._mount = Mailbox(self._back_end.settled()), MountDoubt(self.config.health.max_mount_evidence)
         self._restarted(state)
         swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
         self._picture = checksum(swapped.left)
@@ -379,7 +382,7 @@ class Odometry:
         self._pre = None
 
     def _health(self, t_ns: int, state: NavState | None) -> Health:
-        found = {"solver_failed": state is not None and not self._back_end.solved, "right_leads": self._eyes.is_swapped}
+        found = {"solver_failed": state is not None and not self._back_end.solved, "right_leads": self._eyes.is_swapped, "mount_turned": self._mount.is_turned}
         self._monitor.note(*(reason for reason, holds in found.items() if holds))
         if state is not None and self._back_end.online is not None:
             self._monitor.note(*self._back_end.online.reasons())
