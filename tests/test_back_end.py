@@ -77,7 +77,7 @@ def fly(world: World, initial: InitialState, config: Config | None = None) -> Co
         state = None
         if pre is not None:
             integrate_span(pre, imu.t_ns, w_B, a_B, t - FRAME_NS, t, GYRO_VAR, ACCEL_VAR, counts)
-            state, _ = back_end.refine_frame(pre, seen, counts)
+            state = back_end.refine_frame(pre, seen, counts)
         if k % KEYFRAME_EVERY == 0:
             state = back_end.add_keyframe(seen, pre, state, counts)
             pre = back_end.preintegration()
@@ -195,7 +195,7 @@ def test_a_false_match_is_rejected_and_named() -> None:
     state = back_end.add_keyframe(first, None, None, new_counts())
     pre, imu = back_end.preintegration(), world.flight.at(stamps(0.0, 1.0, 200.0))
     integrate_span(pre, imu.t_ns, imu.w_B, imu.a_B, 0, 200_000_000, GYRO_VAR, ACCEL_VAR, new_counts())
-    state, _ = back_end.refine_frame(pre, second, new_counts())
+    state = back_end.refine_frame(pre, second, new_counts())
     state = back_end.add_keyframe(second, pre, state, new_counts())
     assert back_end.rejected_ids.tolist() == [second.ids[7]]
     assert np.linalg.norm(state.T_WB[:3, 3]) < 1e-3

@@ -229,7 +229,7 @@ def fly(world: World, offset: float, D: np.ndarray, online: OnlineConfig, keyfra
         state = None
         if pre is not None:
             integrate_span(pre, imu.t_ns, imu.w_B, imu.a_B, last, at, GYRO_VAR, ACCEL_VAR, counts)
-            state, _ = back_end.refine_frame(pre, seen, counts)
+            state = back_end.refine_frame(pre, seen, counts)
         if k % keyframe_every == 0:
             rate = np.array([np.interp(at, imu.t_ns, imu.w_B[:, j]) for j in range(3)])
             back_end.add_keyframe(seen, pre, state, counts, Instant((at - stamp) * 1e-9, rate))

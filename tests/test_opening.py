@@ -144,7 +144,7 @@ def flown(seconds: float, begin: float = BEGIN) -> tuple[list[NavState], np.ndar
         seen = Observations(t, ids, xy[ids], np.zeros((len(ids), 2)), np.zeros(len(ids), bool))
         if pre is not None:
             integrate_span(pre, imu.t_ns, imu.w_B, imu.a_B, t - FRAME_NS, t, GYRO_VAR, ACCEL_VAR, counts)
-            state, _ = back_end.refine_frame(pre, seen, counts)
+            state = back_end.refine_frame(pre, seen, counts)
         if pre is None or k % 4 == 0 or back_end.hurries(pre.dt[0]):
             state, pre = back_end.add_keyframe(seen, pre, state, counts), back_end.preintegration()
         states.append(state)

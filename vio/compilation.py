@@ -102,7 +102,7 @@ def _back_end_alone() -> None:
             continue
         pre = back_end.preintegration()
         integrate_span(pre, *samples, t_ns - _gap_ns(config), t_ns, back_end.gyro_var, back_end.accel_var, counts)
-        state, _ = back_end.refine_frame(pre, seen, counts)
+        state = back_end.refine_frame(pre, seen, counts)
         rare = (Instant(1e-3, np.zeros(3)), Rest(1.0, np.zeros(3), _FORCE)) if k == 2 else (None, None)
         back_end.add_keyframe(seen, pre, state, counts, *rare)
 

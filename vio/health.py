@@ -31,6 +31,7 @@ States: *initialising* until `min_tracks` landmarks take part and the velocity i
 until `recover_frames` frames in a row have `min_tracks`; *degraded* with any reason; else *good*.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from vio.saved import Maybe
 from vio.types import FrontEndOutput, Health, HealthState, NavState, TrackStatus
 
 Samples = tuple[np.ndarray, np.ndarray, np.ndarray]  # t_ns (n,), w_B (n, 3), a_B (n, 3)
+_OUTLIER, _GATED = int(TrackStatus.OUTLIER), int(TrackStatus.GATED)
 _SPIKES_IN_A_ROW = 3
 _EQUAL_AT_TOP, _EQUAL_BELOW = 3, 5  # samples in a row that make the end of the range
 _RECENT = 5  # frames over which contradictions are averaged
@@ -67,7 +69,7 @@ class ImuScreen:
         if len(t_ns) and len(self.last) and _are_plain(t_ns, w_B, a_B, self.newest_ns, self.last, self._limit, self._jump, self._floor, self.top):
             self.newest_ns = self.last_ns = int(t_ns[-1])
             self.spikes = 0
-            self._keep(np.hstack([w_B[1 - _EQUAL_BELOW :], a_B[1 - _EQUAL_BELOW :]]))
+            self._keep(np.concatenate([w_B[1 - _EQUAL_BELOW :], a_B[1 - _EQUAL_BELOW :]], axis=1))
             return (t_ns, w_B, a_B), []
         return self._sifted(t_ns, np.hstack([w_B, a_B]))
 
@@ -151,6 +153,30 @@ def _are_plain(t_ns, w_B, a_B, newest_ns, last, limit, jump, floor, top):
     return True
 
 
+@njit
+def _largest_gap(t_ns, begin, end):
+    """The longest time from begin to end (ns) without a sample, of those at t_ns (n,)."""
+    gap, last = 0, begin
+    for i in range(t_ns.shape[0]):
+        if begin < t_ns[i] < end:
+            gap, last = max(gap, t_ns[i] - last), t_ns[i]
+    return max(gap, end - last)
+
+
+@njit
+def _is_sane(T_WB, v_WB, b_g, b_a, max_speed, max_gyro_bias, max_accel_bias):
+    """See `HealthMonitor.is_sane`."""
+    square = 0.0
+    for i in range(3):
+        square += v_WB[i] * v_WB[i]
+        if not (abs(b_g[i]) <= max_gyro_bias and abs(b_a[i]) <= max_accel_bias):
+            return False
+        for j in range(4):
+            if not np.isfinite(T_WB[i, j]):
+                return False
+    return square <= max_speed * max_speed
+
+
 class HealthMonitor:
     """Collects the reasons of a frame and gives the verdict on it."""
 
@@ -170,17 +196,16 @@ class HealthMonitor:
 
     def note(self, *reasons: str) -> None:
         """Remember reasons for the verdict on the next frame."""
-        self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
+        if reasons:
+            self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
 
     def interval(self, begin_ns: int, end_ns: int, imu_t_ns: np.ndarray, step: int) -> None:
         """Look at the time between two frames, `step` ns by their stamps, begin to end on the IMU's clock, and at the inertial stamps (n,) around it."""
         usual = np.sort(self._intervals)[len(self._intervals) // 2] if len(self._intervals) else step
         if step > self._limits.frame_gap * usual:
             self.note("frame_gap")
-        self._intervals = np.append(self._intervals, step)[-_USUAL:]
-        first, last = np.searchsorted(imu_t_ns, begin_ns, "right"), np.searchsorted(imu_t_ns, end_ns)
-        gaps = np.diff(np.concatenate([[begin_ns], imu_t_ns[first:last], [end_ns]]))
-        if len(imu_t_ns) == 0 or gaps.max() > round(self._limits.imu_gap * 1e9):
+        self._intervals = np.concatenate([self._intervals[1 - _USUAL :], [step]])
+        if len(imu_t_ns) == 0 or _largest_gap(imu_t_ns, begin_ns, end_ns) > round(self._limits.imu_gap * 1e9):
             self.note("imu_gap")
 
     def look(self, seen: FrontEndOutput, is_stereo: bool, other_sees: bool = True) -> None:
@@ -192,9 +217,9 @@ class HealthMonitor:
             self.note("no_stereo")
         if len(seen.observations.ids) == 0:
             return
-        against = np.count_nonzero((tracks.status == TrackStatus.OUTLIER) | (tracks.status == TrackStatus.GATED)) / len(tracks.status)
-        self._contradictions = np.append(self._contradictions, against)[-_RECENT:]
-        if len(self._contradictions) == _RECENT and self._contradictions.mean() > self._limits.max_contradictions:
+        against = np.count_nonzero((tracks.status == _OUTLIER) | (tracks.status == _GATED)) / len(tracks.status)
+        self._contradictions = np.concatenate([self._contradictions[1 - _RECENT :], [against]])
+        if len(self._contradictions) == _RECENT and self._contradictions.sum() / _RECENT > self._limits.max_contradictions:
             self.note("contradictions")
 
     def left_out(self, reason: str, initialised_by: str, repairs: int) -> Health:
@@ -209,10 +234,7 @@ class HealthMonitor:
     def is_sane(self, state: NavState) -> bool:
         """Whether a state is finite, and its speed and biases those of something that flies."""
         limits = self._limits
-        if not all(np.isfinite(a).all() for a in (state.T_WB, state.v_WB, state.b_g, state.b_a)):
-            return False
-        slow = np.linalg.norm(state.v_WB) <= limits.max_speed
-        return bool(slow and np.abs(state.b_g).max() <= limits.max_gyro_bias and np.abs(state.b_a).max() <= limits.max_accel_bias)
+        return _is_sane(state.T_WB, state.v_WB, state.b_g, state.b_a, limits.max_speed, limits.max_gyro_bias, limits.max_accel_bias)
 
     def restarted(self) -> None:
         """Count a restart."""
@@ -228,7 +250,7 @@ class HealthMonitor:
         limits = self._limits
         if tracked >= limits.lost_tracks:
             self._seen_ns = t_ns
-        sigma = np.inf if state is None else float(np.sqrt(max(np.trace(state.covariance[6:9, 6:9]), 0.0)))
+        sigma = math.inf if state is None else math.sqrt(max(float(state.covariance[6, 6] + state.covariance[7, 7] + state.covariance[8, 8]), 0.0))
         calm = tracked >= limits.min_tracks and sigma <= limits.max_velocity_sigma
         self._settled = self._settled or calm
         is_lost = self._settled and tracked < limits.lost_tracks and self._blind(t_ns) >= limits.lost_after

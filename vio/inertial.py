@@ -52,8 +52,9 @@ class InertialBuffer:
         if not len(t) == len(w) == len(a):
             raise ValueError(f"add_imu: {len(t)} stamps, {len(w)} rates and {len(a)} accelerations; the counts must agree")
         believed, reasons = self.screen.screen(t, w, a)
-        self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
-        self._samples = tuple(np.concatenate(pair) for pair in zip(self._samples, believed, strict=True))
+        if reasons:
+            self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
+        self._samples = tuple(map(np.concatenate, zip(self._samples, believed)))
 
     def take_reasons(self) -> tuple[str, ...]:
         """Why samples were dropped since this was last asked."""
@@ -69,10 +70,10 @@ class InertialBuffer:
 
     def forget(self, before_ns: int, is_first: bool) -> None:
         """Drop samples that no later frame needs; before the first frame a second of them is kept for the initialisation."""
-        t = self._samples[0]
+        t, w, a = self._samples
         oldest = before_ns - _HISTORY_NS if is_first else before_ns
-        keep = max(int(np.searchsorted(t, oldest, "right")) - 1, 0)
-        self._samples = tuple(a[keep:] for a in self._samples)
+        keep = max(int(t.searchsorted(oldest, "right")) - 1, 0)
+        self._samples = t[keep:], w[keep:], a[keep:]
 
 
 def turned(span: Span, b_g: np.ndarray, b_a: np.ndarray, R_BC: np.ndarray) -> np.ndarray:
@@ -85,7 +86,7 @@ def turned(span: Span, b_g: np.ndarray, b_a: np.ndarray, R_BC: np.ndarray) -> np
 def rate_at(samples: Samples, t_ns: int) -> np.ndarray:
     """Rate w_B (3,) rad/s at an instant, between two samples; before the first and after the last one theirs."""
     t, w, _ = samples
-    i = int(np.searchsorted(t, t_ns, "right"))
+    i = int(t.searchsorted(t_ns, "right"))
     if i in (0, len(t)):
         return w[min(i, len(t) - 1)]
     return w[i - 1] + (t_ns - t[i - 1]) / (t[i] - t[i - 1]) * (w[i] - w[i - 1])

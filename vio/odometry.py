@@ -6,6 +6,7 @@ the back end has learnt from frame n is known to the front end from frame n + `L
 """
 
 import hashlib
+import math
 from collections import ChainMap, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -283,7 +284,7 @@ class Odometry:
         seen = arrival.seen.without(rejected) if len(rejected) else arrival.seen
         state, work = None, None
         if self._pre is not None:
-            state, _ = self._back_end.refine_frame(self._pre, seen.observations, counts)
+            state = self._back_end.refine_frame(self._pre, seen.observations, counts)
             self._ask_when(arrival, state)
             if self._eyes.must_swap(frame, "picture_blind" in seen.notes):
                 state, seen = self._swapped(state, frame, counts)
@@ -303,7 +304,7 @@ class Odometry:
             arrival.laps["back_end"] = arrival.laps.get("back_end", 0) + clock.lap()
         self._monitor.look(seen, not self._is_mono, self._eyes.other_sees(frame))
         self._last = state
-        speed = -1.0 if state is None else float(np.linalg.norm(state.v_WB))
+        speed = -1.0 if state is None else math.hypot(*state.v_WB)
         self._mail.send(arrival.number, self._back_end.settled(), speed, self._beat.follows)
         health = self._health(frame.t_ns, state)
         if work is not None:
@@ -322,9 +323,9 @@ class Odometry:
         """Let the beat hear when the picture of a refined state was taken, if it saw enough to tell."""
         if arrival.place.scatters:
             self._monitor.note("uneven_stamps")
-        late = None
-        if self._back_end.tracked >= self.config.health.min_tracks:
-            late = lateness(self._back_end.predict(self._pre), state, rate_at(arrival.samples, state.t_ns) - state.b_g)
+        late = math.nan
+        if self._back_end.tracked >= self.config.health.min_tracks and self._beat.asks(arrival.place):
+            late = lateness(*self._back_end.predicted, state.T_WB, state.v_WB, rate_at(arrival.samples, state.t_ns) - state.b_g)
         self._beat.hear(arrival.place, late)
 
     def _entry(self, arrival: Arrival, observations: Observations, state: NavState | None) -> Callable[[np.ndarray], NavState]:
@@ -357,7 +358,7 @@ class Odometry:
 
     def _start(self, arrival: Arrival) -> None:
         t, w, a = arrival.samples
-        upto = max(int(np.searchsorted(t, arrival.at_ns, "right")), 1)
+        upto = max(int(t.searchsorted(arrival.at_ns, "right")), 1)
         initial = initial_state(t[:upto], w[:upto], a[:upto], arrival.at_ns, self.config.initial, self.config.mono if self._is_mono else None)
         self._back_end.start(initial)
         self._initialised_by = initial.how

@@ -87,7 +87,7 @@ class FrontEndOutput:
     def without(self, ids: np.ndarray) -> "FrontEndOutput":
         """The same with the observations of these features left out."""
         o = self.observations
-        kept = ~np.isin(o.ids, ids)
+        kept = (o.ids[:, None] != ids).all(axis=1)
         if kept.all():
             return self
         return replace(self, observations=Observations(o.t_ns, o.ids[kept], o.xy_left[kept], o.xy_right[kept], o.has_right[kept]))

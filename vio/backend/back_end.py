@@ -11,7 +11,7 @@ from vio.backend.initialization import InitialState, expanded
 from vio.backend.online_calibration import Instant, OnlineCalibration
 from vio.backend.opening import Opening
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
-from vio.backend.residuals import gravity, imu_residual
+from vio.backend.residuals import gravity
 from vio.backend.rest import Rest, rest_row
 from vio.backend.snapshot import Snapshot, snapshot
 from vio.calibration import Calibration
@@ -24,7 +24,6 @@ _SMALLEST_SIGMA = np.repeat([1e-3, 1e-4, 1e-2, 1e-5, 1e-3], 3)  # of a state tha
 _UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose covariance is no number, same units
 _NO_VARIANCE = 1e-30  # a smaller one counts as none
 _UNKNOWN = np.diag(_UNKNOWN_SIGMA**2)
-_DEGREES = 9  # of freedom of an inertial residual
 _OPENING_KEYFRAMES, _OPENING_INTERVAL = 3, 0.09  # and so many keyframes follow each other by at least so many seconds
 _NEAREST = 0.1  # m: nothing is looked for closer to the camera
 _MAX_STEREO_SIGMA = 0.5  # 1/m: a new landmark's inverse depth must be known at least this well
@@ -66,7 +65,7 @@ class BackEnd:
         self._prior: solver.Prior | None = None
         self._covariance, self._conditional = np.zeros((15, 15)), np.zeros((9, 9))  # of the newest keyframe; given its pose
         self.solved = True
-        self.tracked, self.innovation, self.repairs = 0, 0.0, 0  # see `refine_frame`
+        self.tracked, self.innovation, self.repairs, self.predicted = 0, 0.0, 0, (np.eye(3), np.zeros(3))  # see `refine_frame`
 
     @property
     def biases(self) -> tuple[np.ndarray, np.ndarray]:
@@ -137,30 +136,35 @@ class BackEnd:
         ahead = y[:, 2] > _NEAREST
         return ids[ahead], y[ahead, :2] / y[ahead, 2:]
 
-    def refine_frame(self, pre: Preintegrated, observations: Observations, counts: np.ndarray) -> tuple[NavState, int]:
-        """State of a frame from the inertial prediction and the landmarks it sees; and how many landmarks took part.
+    def refine_frame(self, pre: Preintegrated, observations: Observations, counts: np.ndarray) -> NavState:
+        """State of a frame from the inertial prediction and the landmarks it sees.
 
-        `innovation` afterwards is the squared difference to the prediction, whitened by its covariance, per degree of freedom.
-        A window whose newest keyframe is not finite gives that as it is: it must be opened anew.
+        Afterwards `tracked` landmarks took part, `innovation` is the squared difference to the prediction, whitened by its covariance, per
+        degree of freedom, and `predicted` is that prediction. A window whose newest keyframe is not finite gives that as it is: it must be opened anew.
         """
         w, i, config = self._window, self._n - 1, self._config
-        if not guard.is_finite(w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i]):
-            return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance), 0
-        R, p, v = self.predict(pre)
-        rows = np.empty(len(observations.ids), np.int64)
-        refinement.match(observations.ids, self._map[0][: self._map_size], rows)
-        information = self._repaired(refinement.frame_information(pre, w.R[i], self._conditional))
-        used = refinement.refine(
-            pre, information, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v, self._rig.R_cam[0], self._rig.t_cam[0],
-            self._rig.scale[0], observations.xy_left, rows, self._map[1], config.cauchy, config.frame_iterations, counts,
+        forecast, T_WB, v = self._forecast(pre), np.empty((4, 4)), np.empty(3)
+        if forecast is None:
+            return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance)
+        self.predicted = forecast.R, forecast.p
+        self.tracked, self.innovation = refinement.refine(
+            w, i, pre, forecast, self._rig, observations.ids, observations.xy_left, self._map[0][: self._map_size], self._map[1],
+            config.cauchy, config.frame_iterations, T_WB, v, counts,
         )
-        if not guard.is_finite(R, p, v):
-            self.repairs, used, (R, p, v) = self.repairs + 1, 0, self.predict(pre)
-        difference = imu_residual(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], R, p, v)
-        self.innovation, self.tracked = float(difference @ information @ difference) / _DEGREES, used
+        if self.tracked < 0:
+            self.repairs, self.tracked, self.innovation, T_WB, v = self.repairs + 1, 0, 0.0, pose(*self.predicted), forecast.v
+        return NavState(observations.t_ns, T_WB, v, *self.biases, forecast.covariance)
+
+    def _forecast(self, pre: Preintegrated) -> refinement.Forecast | None:
+        """The inertial prediction from the newest keyframe, repaired where need be; None if that keyframe is not finite."""
+        w, out, i = self._window, refinement.new_forecast(), self._n - 1
+        if refinement.foresee(w, i, pre, self._covariance, self._conditional, self._walk_var, out):
+            return out
+        if not guard.is_finite(w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i]):
+            return None
         known = self._repaired(self._covariance, _UNKNOWN)
-        covariance = self._repaired(refinement.propagated(pre, w.R[i], known, *self._walk_var), known)
-        return self._state(observations.t_ns, R, p, v, covariance), used
+        refinement.foresee(w, i, pre, known, self._conditional, self._walk_var, out)
+        return out._replace(information=self._repaired(out.information), covariance=self._repaired(out.covariance, known))
 
     def add_keyframe(
         self, observations: Observations, pre: Preintegrated | None, state: NavState | None, counts: np.ndarray,

@@ -17,21 +17,24 @@ def positive(H: np.ndarray, fallback: np.ndarray | None = None) -> tuple[np.ndar
     Tested by Cholesky with a shift of 1e-12 of the largest diagonal element, far above what rounding leaves. Where H is not finite:
     `fallback`, or zeros, which as an information say nothing.
     """
+    if is_positive(H):
+        return H, False
     if not is_finite(H):
         return (np.zeros_like(H) if fallback is None else fallback.copy()), True
-    if _is_positive(np.ascontiguousarray(H)):
-        return H, False
     values, vectors = np.linalg.eigh(0.5 * (H + H.T))
     kept = np.maximum(values, 0.0)
     return (vectors * kept) @ vectors.T, True
 
 
 @njit
-def _is_positive(H):
-    """Whether the lower triangle of H (k, k) has a Cholesky factor once its diagonal is raised by 1e-12 of its largest element."""
+def is_positive(H):
+    """Whether H (k, k) is finite and its lower triangle has a Cholesky factor once its diagonal is raised by 1e-12 of its largest element."""
     n, top = H.shape[0], 1e-300
     for i in range(n):
         top = max(top, abs(H[i, i]))
+        for j in range(n):
+            if not np.isfinite(H[i, j]):
+                return False
     L = np.empty((n, n))
     for i in range(n):
         for j in range(i + 1):

@@ -1,28 +1,60 @@
 """Per-frame refinement: the newest frame's state from the inertial prediction and the landmarks that it sees, window held still."""
 
-import numpy as np
-from scipy.linalg.lapack import dgetrf as getrf
-from scipy.linalg.lapack import dgetri as getri
+from typing import NamedTuple
 
+import numpy as np
+
+from vio.backend.dense import is_finite_all, solve
+from vio.backend.guard import is_positive
 from vio.backend.landmarks import cauchy_weight
-from vio.backend.preintegration import Preintegrated, transition
-from vio.backend.residuals import imu_jacobian, imu_residual
+from vio.backend.preintegration import predict, transition
+from vio.backend.residuals import gravity, imu_jacobian, imu_residual
 from vio.events import Event
 from vio.kernels import leaf, njit
 from vio.lie import apply, apply_t, matmul, matmul_t, orthonormalised, so3_exp
 
-_FLOOR = 1e-12 * np.eye(9)  # of a covariance, m^2, rad^2, m^2/s^2
+_FLOOR = 1e-12  # of a variance, m^2, rad^2, m^2/s^2
+_DEGREES = 9  # of freedom of an inertial residual
+
+
+class Forecast(NamedTuple):
+    """The inertial prediction for a frame: R (3, 3), p, v (3,), their information (9, 9) given the keyframe's pose, and the covariance (15, 15)
+    of the state with vision since the keyframe left out."""
+
+    R: np.ndarray
+    p: np.ndarray
+    v: np.ndarray
+    information: np.ndarray
+    covariance: np.ndarray
+
+
+def new_forecast() -> Forecast:
+    """Allocate one."""
+    return Forecast(np.empty((3, 3)), np.empty(3), np.empty(3), np.empty((9, 9)), np.empty((15, 15)))
+
+
+@njit
+def foresee(w, i, pre, covariance, given_pose, walk_var, out):
+    """Fill `out` with the forecast from keyframe i of covariance (15, 15), given_pose (9, 9) of its velocity and biases its pose being known,
+    and variances walk_var (2,) of the biases' walks. Returns whether all of it makes sense."""
+    R, p, v = predict(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], gravity())
+    F = transition(pre, w.R[i])
+    information, carried = inverse9(_frame_covariance(pre, w.R[i], F, given_pose)), _propagated(pre, w.R[i], F, covariance, walk_var)
+    out.R[:], out.p[:], out.v[:], out.information[:], out.covariance[:] = R, p, v, information, carried
+    return is_finite_all(R.ravel()) and is_finite_all(p) and is_finite_all(v) and is_positive(information) and is_positive(carried)
 
 
 @leaf
 def match(ids, map_ids, rows_out):
-    """For each id (n,) its row in map_ids (m,), or -1."""
+    """For each id (n,) its row in map_ids (m,), or -1; looked for from the last one found, for both are nearly in order."""
+    row, size = 0, map_ids.shape[0]
     for k in range(ids.shape[0]):
         rows_out[k] = -1
-        for m in range(map_ids.shape[0]):
-            if map_ids[m] == ids[k]:
-                rows_out[k] = m
+        for _ in range(size):
+            if map_ids[row] == ids[k]:
+                rows_out[k] = row
                 break
+            row = row + 1 if row + 1 < size else 0
 
 
 @njit
@@ -61,9 +93,18 @@ def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, cauchy, H, g, coun
 
 
 @njit
-def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy, rows, points, cauchy, iterations, counts):
-    """Refine (R, p, v) of the newest frame in place by Gauss-Newton: inertial factor from the last keyframe (held still) and the
-    left reprojections xy (n, 2) of points (m, 3) in W named by rows (n,). Returns how many points took part."""
+def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iterations, T_WB, v, counts):
+    """State T_WB (4, 4), v (3,) of a frame by Gauss-Newton: the forecast from keyframe h (held still), and the left reprojections xy (n, 2) of
+    landmarks ids (n,), of which points (m, 3) in W are known under map_ids (m,).
+
+    Returns how many points took part, negative if the result is not finite, and the squared difference to the forecast, whitened by its
+    covariance, per degree of freedom.
+    """
+    R0, p0, v0, bg, ba = w.R[h], w.p[h], w.v[h], w.bg[h], w.ba[h]
+    R, p, information = forecast.R.copy(), forecast.p.copy(), forecast.information
+    v[:] = forecast.v
+    rows = np.empty(ids.shape[0], np.int64)
+    match(ids, map_ids, rows)
     used = 0
     x, J, turn = np.empty(9), np.empty((9, 9)), np.empty(3)
     for _ in range(iterations):
@@ -73,7 +114,7 @@ def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy,
             for j in range(9):
                 J[i, j] = by_state[i, j]
         H, g = matmul_t(J, matmul(information, J)), apply_t(J, apply(information, r))
-        used = _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, cauchy, H, g, counts)
+        used = _visual_normal(R, p, rig.R_cam[0], rig.t_cam[0], rig.scale[0], xy, rows, points, cauchy, H, g, counts)
         if not _solve9(H, g, x):
             break
         for i in range(3):
@@ -84,7 +125,12 @@ def refine(pre, information, R0, p0, v0, bg, ba, R, p, v, R_CB, t_CB, scale, xy,
                 R[i, j] = turned[i, j]
         if x[0] ** 2 + x[1] ** 2 + x[2] ** 2 < 1e-12 and x[3] ** 2 + x[4] ** 2 + x[5] ** 2 < 1e-12:
             break
-    return used
+    T_WB[:3, :3], T_WB[:3, 3], T_WB[3, :3], T_WB[3, 3] = R, p, 0.0, 1.0
+    r, square = imu_residual(pre, R0, p0, v0, bg, ba, R, p, v), 0.0
+    weighted = apply(information, r)
+    for k in range(9):
+        square += r[k] * weighted[k]
+    return used if is_finite_all(T_WB.ravel()) and is_finite_all(v) else -1, square / _DEGREES
 
 
 @leaf
@@ -115,18 +161,14 @@ def _solve9(H, g, x):
     return True
 
 
-def inverse9(covariance: np.ndarray) -> np.ndarray:
+@njit
+def inverse9(covariance):
     """Information (9, 9) of a preintegration's covariance, with a floor that keeps it finite for very short spans."""
-    lu, pivots, _ = getrf(covariance + _FLOOR)
-    return getri(lu, pivots)[0]
-
-
-def frame_information(pre: Preintegrated, R0: np.ndarray, given_pose: np.ndarray) -> np.ndarray:
-    """Information (9, 9) of the inertial prediction from a keyframe whose velocity and biases have the covariance given_pose (9, 9).
-
-    The keyframe's pose is held still because the landmarks, held still as well, move with it. R0 (3, 3): its attitude R_WB.
-    """
-    return inverse9(_frame_covariance(pre, R0, given_pose))
+    raised, one = covariance.copy(), np.zeros((9, 9))
+    for i in range(9):
+        raised[i, i] += _FLOOR
+        one[i, i] = 1.0
+    return solve(raised, one)
 
 
 @njit
@@ -141,9 +183,13 @@ def _carried(F, covariance):
 
 
 @njit
-def _frame_covariance(pre, R0, given_pose):
-    """The inverse of `frame_information`."""
-    whole, F = transition(pre, R0), np.empty((9, 9))
+def _frame_covariance(pre, R0, whole, given_pose):
+    """Covariance (9, 9) of the inertial prediction from a keyframe whose velocity and biases have the covariance given_pose (9, 9).
+
+    The keyframe's pose is held still because the landmarks, held still as well, move with it. R0 (3, 3): its attitude R_WB; whole (15, 15)
+    the `transition` from there.
+    """
+    F = np.empty((9, 9))
     for j in range(9):
         for i in range(3):
             F[3 + i, j] = whole[3 + i, 6 + j]
@@ -159,17 +205,17 @@ def _frame_covariance(pre, R0, given_pose):
 
 
 @njit
-def propagated(pre, R0, covariance, gyro_walk_var, accel_walk_var):
+def _propagated(pre, R0, whole, covariance, walk_var):
     """Covariance (15, 15) of a frame: the keyframe's, carried along by the inertial motion (vision since then left out)."""
     lift = np.zeros((9, 9))
     for i in range(3):
         lift[3 + i, 3 + i] = 1.0
         for j in range(3):
             lift[i, j], lift[6 + i, 6 + j] = R0[i, j], R0[i, j]
-    out, own = _carried(transition(pre, R0), covariance), _carried(lift, pre.covariance)
+    out, own = _carried(whole, covariance), _carried(lift, pre.covariance)
     for i in range(9):
         for j in range(9):
             out[i, j] += own[i, j]
     for i in range(9, 15):
-        out[i, i] += pre.dt[0] * (gyro_walk_var if i < 12 else accel_walk_var)
+        out[i, i] += pre.dt[0] * walk_var[0 if i < 12 else 1]
     return out

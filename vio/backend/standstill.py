@@ -90,10 +90,10 @@ class Standstill:
         """Add samples (n,), (n, 3), (n, 3) in order of time; those already fed or after until_ns are passed over."""
         if not self._config.enabled:
             return
-        first = int(np.searchsorted(t_ns, self._samples.t_ns[-1], "right")) if len(self._samples.t_ns) else 0
-        part = slice(first, int(np.searchsorted(t_ns, until_ns, "right")))
+        first = int(t_ns.searchsorted(self._samples.t_ns[-1], "right")) if len(self._samples.t_ns) else 0
+        part = slice(first, int(t_ns.searchsorted(until_ns, "right")))
         new = _Samples(t_ns[part], w_B[part], a_B[part])
-        self._samples = _Samples(*(np.concatenate(pair) for pair in zip(self._samples, new, strict=True)))
+        self._samples = _Samples(*map(np.concatenate, zip(self._samples, new)))
         if self.at_rest and len(new.t_ns):
             self._average(new, (int(new.t_ns[-1]) - self._averaged_ns) * 1e-9)
 
@@ -103,8 +103,9 @@ class Standstill:
             return False
         begin = t_ns - self._span_ns
         self._now = Features(np.full(len(ids), t_ns), ids, self._focal * xy)
-        kept = int(np.searchsorted(self._samples.t_ns, begin))
-        self._samples = _Samples(*(a[kept:] for a in self._samples))
+        t, w, a = self._samples
+        kept = int(t.searchsorted(begin))
+        self._samples = _Samples(t[kept:], w[kept:], a[kept:])
         still = self._quiet() and self._shifted(begin) <= self._config.max_shift
         if still and not self.at_rest:
             self.rest = Rest(0.0, np.zeros(3), np.zeros(3))
@@ -135,8 +136,8 @@ class Standstill:
         step = self._span_ns // _FRAMES
         if len(self._seen.t_ns) and t_ns - int(self._seen.t_ns[-1]) < step:
             return
-        recent = self._seen.where(self._seen.t_ns > t_ns - self._span_ns - 2 * step)
-        self._seen = Features(*(np.concatenate(pair) for pair in zip(recent, self._now, strict=True)))
+        first = int(self._seen.t_ns.searchsorted(t_ns - self._span_ns - 2 * step, "right"))
+        self._seen = Features(*(np.concatenate((old[first:], now)) for old, now in zip(self._seen, self._now)))
 
     def _quiet(self) -> bool:
         """Whether the samples of the span tremble no more than at rest, and none is missing."""
