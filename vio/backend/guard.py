@@ -17,7 +17,7 @@ def positive(H: np.ndarray, fallback: np.ndarray | None = None) -> tuple[np.ndar
     Tested by Cholesky with a shift of 1e-12 of the largest diagonal element, far above what rounding leaves. Where H is not finite:
     `fallback`, or zeros, which as an information say nothing.
     """
-    if is_positive(H):
+    if is_positive(np.ascontiguousarray(H)):
         return H, False
     if not is_finite(H):
         return (np.zeros_like(H) if fallback is None else fallback.copy()), True
