@@ -87,7 +87,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         from vio.config import Config
         from vio.io.euroc_rig import euroc_rig
 
-        if not solver.imu_normals.is_cached:
+        if not solver.assemble.is_cached:
             warm_up(euroc_rig(), Config())
 
 

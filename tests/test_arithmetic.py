@@ -94,10 +94,10 @@ def solved(A: np.ndarray, b: np.ndarray, n: int, number: type) -> list[float]:
 
 def ours(A: np.ndarray, b: np.ndarray, n: int, mantissa: int | None) -> list[float]:
     """Solution of the compiled kernels."""
-    where, blocks, x = layout(n), compressed(A, n), b.copy()
+    where, blocks, x = layout(n), compressed(A, n), b.reshape(-1, 1).copy()
     assert factorise(blocks, where.slot, where.rows, where.row_begin, mantissa, new_counts())
     substitute(blocks, where.slot, where.rows, where.row_begin, x, mantissa, new_counts())
-    return x.tolist()
+    return x[:, 0].tolist()
 
 
 @given(finite, st.integers(1, 52))

@@ -4,7 +4,7 @@ import numpy as np
 from tolerances import TIGHT
 from vio.backend import dense
 from vio.backend.guard import is_finite
-from vio.backend.online_calibration import deviation
+from vio.backend.unknowns import deviation
 from vio.lie import so3_exp
 
 

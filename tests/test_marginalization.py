@@ -5,11 +5,13 @@ import pytest
 from tolerances import TIGHT
 from vio.backend import marginalization, solver, window
 from vio.backend.linear_system import layout
-from vio.backend.solver import Factors, Prior
+from vio.backend.online_calibration import OnlineCalibration
+from vio.backend.prior import Prior, prior_offset
+from vio.backend.factors import Factors
 from vio.events import Event, new_counts
 from vio.lie import skew, so3_exp
 
-from windows import RIG, noisy_window, scratch_of
+from windows import NOTHING, RIG, noisy_window, scratch_of
 
 N, ROWS = 6, 40
 CAUCHY = 1.5
@@ -28,11 +30,12 @@ def no_prior(m: int) -> Prior:
     return Prior(np.zeros((k, k)), np.zeros(k))
 
 
-def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int, online: OnlineCalibration | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The window's system as a dense matrix and gradient in state order (n x (p, theta, v, b_g, b_a))."""
-    where, scratch = layout(n), scratch_of(w)
-    blocks, gradient, visual = np.empty((where.slots, 3, 3)), np.empty(15 * n), (np.empty((6 * n, 6 * n)), np.empty(6 * n))
-    solver.build(w, RIG, f, prior, m, n, CAUCHY, 0.0, where, scratch, *visual, blocks, gradient, new_counts())
+    online = online or OnlineCalibration(RIG, NOTHING, n)
+    where, scratch, system = layout(n), scratch_of(w), solver.new_system(n, online.size)
+    solver.build(w, RIG, online.unknowns, f, prior, m, n, CAUCHY, 0.0, where, system, scratch, new_counts())
+    blocks, gradient = system.blocks, system.gradient
     H = np.zeros((15 * n, 15 * n))
     for r, c in np.argwhere(where.slot >= 0):
         block = blocks[where.slot[r, c]]
@@ -43,7 +46,7 @@ def dense(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> tuple[n
 
 def drop(w: window.Window, f: Factors, prior: Prior, m: int, n: int) -> Prior:
     """Marginalise keyframe 0 and shift the window, as the back end does."""
-    out = marginalization.marginalise(w, RIG, f, prior, m, n, CAUCHY, scratch_of(w), new_counts())
+    out = marginalization.marginalise(w, RIG, f, prior, m, n, CAUCHY, scratch_of(w), new_counts(), OnlineCalibration(RIG, NOTHING, n))
     window.drop_oldest(w, n)
     for a in f:
         a[: n - 2] = a[1 : n - 1].copy()
@@ -121,7 +124,7 @@ def test_the_gradient_survives_moved_estimates() -> None:
     w.frozen[0] = True
     prior = drop(w, f, random_prior(1, 6), 1, N)
     wander(w, N - 1, 3)
-    d = solver.prior_offset(w, N - 1)
+    d = prior_offset(w, N - 1)
     with_prior, without = (dense(w, f, p, N - 1, N - 1)[1] for p in (prior, no_prior(N - 1)))
     poses = np.concatenate([np.arange(15), *(15 * i + np.arange(6) for i in range(1, N - 1))])
     expected = prior.b + prior.H @ d
@@ -183,7 +186,7 @@ def test_the_prior_is_positive_semidefinite_and_counted() -> None:
     w, f = noisy_window(16, N, ROWS)
     w.frozen[0] = True
     counts = new_counts()
-    prior = marginalization.marginalise(w, RIG, f, random_prior(1, 1), 1, N, CAUCHY, scratch_of(w), counts)
+    prior = marginalization.marginalise(w, RIG, f, random_prior(1, 1), 1, N, CAUCHY, scratch_of(w), counts, OnlineCalibration(RIG, NOTHING, N))
     values = np.linalg.eigvalsh(prior.H)
     assert values.min() > -TIGHT * values.max()
     assert counts[Event.MARGINALIZATION] == 1

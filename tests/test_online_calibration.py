@@ -5,17 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 from test_linear_system import whole
-from test_marginalization import N, ROWS, dense, gauge, learnt, no_prior, random_prior, wander
+from test_marginalization import N, ROWS, dense, gauge, learnt, no_prior, wander
 from test_residuals import close, differences
 from tolerances import TIGHT
-from vio.backend import landmarks, marginalization, solver, window
+from vio.backend import landmarks, marginalization, solver, unknowns, window
 from vio.backend.back_end import BackEnd, _make_rig
-from vio.backend.calibrating_solver import CalibratingSolver
 from vio.backend.dense import bordered
 from vio.backend.linear_system import layout
-from vio.backend.online_calibration import Instant, OnlineCalibration, advance, directions, forget
+from vio.backend.online_calibration import Instant, OnlineCalibration, forget
 from vio.backend.preintegration import integrate_span
-from vio.backend.solver import Prior
+from vio.backend.prior import Prior
+from vio.backend.solver import Solver
+from vio.backend.unknowns import advance, directions
 from vio.backend.views import relate
 from vio.config import Config, OnlineConfig, override
 from vio.events import new_counts
@@ -42,18 +43,23 @@ def online_of(config: OnlineConfig = BOTH, keyframes: int = N) -> OnlineCalibrat
     return online
 
 
+def move(online: OnlineCalibration, step: np.ndarray) -> None:
+    """Take a step (k,), as the solver does."""
+    online.out_of_bounds = unknowns.move(online.unknowns, online._rig, step)
+
+
 def test_the_columns_equal_finite_differences_of_the_reprojections() -> None:
     """Oracle: central differences of every observation's residual, by the instant of the pictures and by the rig's place on the body."""
     w, _ = noisy_window(3, 4, 12, state_sigma=0.05)
     online = online_of(keyframes=4)
-    X, scratch, J_h, J_l = online.columns(w, 4), landmarks.new_scratch(4, 12), np.empty((2, 6)), np.empty((2, 3))
+    X, scratch, J_h, J_l = unknowns.columns(w, online.unknowns, 4), landmarks.new_scratch(4, 12), np.empty((2, 6)), np.empty((2, 3))
     views = scratch.lin
     relate(w.R, w.p, online._rig, 4, views)
 
     def residuals(d: np.ndarray) -> np.ndarray:
         moved = online_of(keyframes=4)
-        moved.move(d)
-        relate(*moved.seen_from(w, 4), moved._rig, 4, scratch.now)
+        move(moved, d)
+        solver.look(w, moved._rig, moved.unknowns, 4, scratch.now)
         return np.concatenate([landmarks.residual(w, moved._rig, scratch.now, m, t, c)[1:] for m, t, c in np.argwhere(w.seen)])
 
     rows = []
@@ -85,8 +91,8 @@ def test_a_displaced_rig_is_the_composition_of_transforms() -> None:
     """Oracle: 4x4 products: T_BC = D T_BC calibrated for both cameras; two steps compose on the left."""
     online = online_of(OnlineConfig(time_offset=False, mount=True))
     one, two = np.array([0.01, -0.02, 0.005, 0.02, -0.01, 0.03]), np.array([-0.02, 0.01, 0.01, -0.03, 0.02, 0.01])
-    online.move(one)
-    online.move(two)
+    move(online, one)
+    move(online, two)
     D = pose(so3_exp(two[3:]), two[:3]) @ pose(so3_exp(one[3:]), one[:3])
     np.testing.assert_allclose(online.estimate().T_BC, D @ CALIBRATION.T_BC, atol=TIGHT)
     for c, T in enumerate((CALIBRATION.T_BC, CALIBRATION.T_BR)):
@@ -96,11 +102,11 @@ def test_a_displaced_rig_is_the_composition_of_transforms() -> None:
 def test_estimates_stay_within_their_bounds_and_say_so() -> None:
     """Oracle: the configured bounds."""
     online = online_of()
-    online.move(np.array([-0.3, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]))
+    move(online, np.array([-0.3, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]))
     found = online.estimate()
     assert found.out_of_bounds
     assert (found.time_offset, np.linalg.norm(found.shift), np.linalg.norm(found.turn)) == pytest.approx((-0.1, 0.2, 0.2), abs=TIGHT)
-    online.move(np.array([0.05, 0.0, -0.1, 0.0, 0.0, 0.0, -0.1]))
+    move(online, np.array([0.05, 0.0, -0.1, 0.0, 0.0, 0.0, -0.1]))
     assert not online.estimate().out_of_bounds
 
 
@@ -122,13 +128,13 @@ def test_a_random_step_is_the_elimination_of_the_old_value() -> None:
 
 def full_system(w, f, prior: Prior, m: int, n: int, online: OnlineCalibration) -> tuple[np.ndarray, np.ndarray]:
     """States (15 n) and calibration as one dense system, from the reprojections' own."""
-    H, g = dense(w, f, online.given(prior), m, n)
+    H, g = dense(w, f, prior, m, n, online)
     scratch = landmarks.new_scratch(n, len(w.ids))
     H_p, g_p = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
     relate(w.R, w.p, online._rig, n, scratch.now)
     relate(w.R_lin, w.p_lin, online._rig, n, scratch.lin)
     landmarks.linearise(w, online._rig, n, CAUCHY, 0.0, -1, H_p, g_p, scratch, new_counts())
-    B, e = bordered(whole(H_p), g_p, online.columns(w, n))
+    B, e = bordered(whole(H_p), g_p, unknowns.columns(w, online.unknowns, n))
     k, out, gradient = online.size, np.zeros((15 * n + 7, 15 * n + 7)), np.zeros(15 * n + 7)
     out[: 15 * n, : 15 * n], gradient[: 15 * n] = H, g
     poses = np.concatenate([15 * i + np.arange(6) for i in range(n)])
@@ -138,7 +144,7 @@ def full_system(w, f, prior: Prior, m: int, n: int, online: OnlineCalibration) -
     out[np.ix_(known, border)] += prior.H[:s, s:]
     out[np.ix_(border, known)] += prior.H[s:, :s]
     out[np.ix_(border, border)] = B[6 * n :, 6 * n :] + prior.H[s:, s:]
-    gradient[border] = e[6 * n :] + online.gradient(prior, w, m)
+    gradient[border] = e[6 * n :] + prior.b[s:] + prior.H[s:] @ unknowns.known_offset(w, m, online.unknowns)
     return out, gradient
 
 
@@ -159,17 +165,17 @@ def test_the_bordered_step_and_covariance_equal_the_dense_ones() -> None:
     """Oracle: numpy's solve and inverse of the dense system of states and calibration."""
     w, f = noisy_window(11, N, ROWS, state_sigma=3e-3)
     online, prior, m, position = online_of(), with_calibration(2, 1), 2, layout(N).position
-    engine = CalibratingSolver(N, ROWS, "float64", online)
+    engine = Solver(N, ROWS, "float64", online)
     H, g = full_system(w, f, prior, m, N, online)
     engine.view(w, online._rig, N)
-    system, before = engine._factorised(w, online._rig, f, prior, m, N, CAUCHY, 0.0, new_counts()), w.p.copy()
+    system, before = engine._assembled(w, online._rig, f, prior, m, N, CAUCHY, 0.0, new_counts()), w.p.copy()
     covariance = engine.newest_covariance(w, online._rig, f, prior, m, N, CAUCHY, new_counts())
-    engine._step(system, w, N, 1e6, new_counts())
+    engine._step(system, w, online._rig, N, 1e6, new_counts())
     x, S = scaled_solution(H, g), np.linalg.inv(H)
     np.testing.assert_allclose(w.p - before, x[: 15 * N].reshape(N, 15)[:, :3], rtol=0, atol=1e-7 * np.abs(x).max())
     moved = np.concatenate([online.offset, online.shift, so3_log(online.turn)])
     np.testing.assert_allclose(moved, x[15 * N :], rtol=0, atol=1e-7 * np.abs(x).max())
-    np.testing.assert_allclose(np.linalg.inv(engine._border.S), S[15 * N :, 15 * N :], rtol=0, atol=1e-7 * np.abs(S[15 * N :, 15 * N :]).max())
+    np.testing.assert_allclose(np.linalg.inv(system.S), S[15 * N :, 15 * N :], rtol=0, atol=1e-7 * np.abs(S[15 * N :, 15 * N :]).max())
     own = slice(15 * N - 15, 15 * N)
     np.testing.assert_allclose(covariance, S[own, own], rtol=0, atol=1e-7 * np.abs(S[own, own]).max())
     assert len(position) == N
@@ -309,9 +315,9 @@ def test_an_offset_is_followed_when_it_is_large_certain_and_seen_again(suspected
 
 
 def test_without_switches_there_is_no_border() -> None:
-    """Oracle: the type of the solver, and an offset of exactly nothing."""
+    """Oracle: an offset of exactly nothing, and a prior of the states alone."""
     back_end = BackEnd(CALIBRATION, override(Config(), ["online.time_offset=false"]))
-    assert type(back_end._solver) is solver.Solver
     assert back_end.online is None
     assert back_end.offset_ns == 0
-    assert random_prior(1, 1).b.shape == (15,)
+    back_end.start(exact_start(np.eye(3), True, Config()))
+    assert back_end._prior.b.shape == (15,)

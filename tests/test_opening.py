@@ -6,9 +6,10 @@ from tolerances import TIGHT
 from vio.backend import marginalization, triangulation, window
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import initial_state, wavering
+from vio.backend.online_calibration import OnlineCalibration
 from vio.backend.opening import Opening, assume_depths, rebased, slowness
 from vio.backend.preintegration import integrate_span
-from vio.backend.solver import Prior, prior_offset
+from vio.backend.prior import Prior, prior_offset
 from vio.backend.views import Views, new_views, relate
 from vio.config import Config
 from vio.events import new_counts
@@ -16,7 +17,7 @@ from vio.io.simulator import stamps
 from vio.lie import so3_exp
 from vio.types import NavState, Observations
 
-from windows import ACCEL_VAR, CALIBRATION, GYRO_VAR, RIG, flight, noisy_window, room_points, rotations, scratch_of, seen_from
+from windows import ACCEL_VAR, CALIBRATION, GYRO_VAR, NOTHING, RIG, flight, noisy_window, room_points, rotations, scratch_of, seen_from
 
 CONFIG = Config()
 MONO = CALIBRATION.mono()
@@ -99,7 +100,7 @@ def test_linearisation_points_are_kept_only_where_the_prior_ties_them(ready: boo
     """Oracle: structure: without pictures the oldest keyframe is tied to the next one alone, and the prior says nothing about the others."""
     w, f = noisy_window(2, 5, 40)
     w.ready[:], w.frozen[0] = ready, True
-    prior = marginalization.marginalise(w, RIG, f, Prior(1e4 * np.eye(15), np.zeros(15)), 1, 5, 2.0, scratch_of(w), new_counts())
+    prior = marginalization.marginalise(w, RIG, f, Prior(1e4 * np.eye(15), np.zeros(15)), 1, 5, 2.0, scratch_of(w), new_counts(), OnlineCalibration(RIG, NOTHING, 5))
     assert list(w.frozen) == frozen
     assert prior.H[15:].any() == ready
 

@@ -5,6 +5,8 @@ import pytest
 from test_residuals import close, differences
 from tolerances import TIGHT
 from vio.backend import solver
+from vio.backend.online_calibration import OnlineCalibration
+from vio.backend.prior import Prior
 from vio.backend.rest import Rest, rest_cost, rest_jacobian, rest_normal, rest_residual, rest_row
 from vio.backend.standstill import Features, Standstill, shift_between
 from vio.config import Config, override
@@ -15,7 +17,8 @@ from vio.runner import RunOptions, run
 from vio.types import FrameOutput
 
 from test_odometry import CAMERA, DEPTH, EPOCH, FOCAL, FRAME_NS, HEIGHT, IMU_NS, RIG, WIDTH, wall
-from windows import noisy_window
+from windows import NOTHING, noisy_window
+from windows import RIG as rig
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV shifts the synthetic pictures by fractions of a pixel")
 MEANS = Rest(2.0, np.array([0.01, -0.02, 0.03]), np.array([0.3, -0.2, 9.7]))
@@ -68,12 +71,11 @@ def test_the_window_takes_the_factor_in() -> None:
     from vio.backend import window
 
     w, f = noisy_window(3, 3, 4)
-    prior, scratch = solver.Prior(np.eye(15), np.zeros(15)), solver.new_scratch(3, 4)
-    from windows import RIG as rig
-
-    bare = solver.total_cost(w, w.R, w.p, rig, f, prior, 1, 3, 1.5, scratch)
+    prior, scratch = Prior(np.eye(15), np.zeros(15)), solver.new_scratch(3, 4)
+    problem = (w, rig, OnlineCalibration(rig, NOTHING, 3).unknowns, f, prior, 1, 3, 1.5, scratch)
+    bare = solver.total_cost(*problem)
     w.rest[1] = rest_row(MEANS, 0.01, 1e-8, 1e-6)
-    assert solver.total_cost(w, w.R, w.p, rig, f, prior, 1, 3, 1.5, scratch) - bare == pytest.approx(rest_cost(w, 1), rel=1e-6)
+    assert solver.total_cost(*problem) - bare == pytest.approx(rest_cost(w, 1), rel=1e-6)
     row = w.rest[1].copy()
     window.drop_oldest(w, 3)
     np.testing.assert_array_equal(w.rest[0], row)

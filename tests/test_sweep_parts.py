@@ -322,11 +322,11 @@ def test_what_was_compiled_once_is_not_looked_at_again(monkeypatch: pytest.Monke
     asked: list[Config] = []
     monkeypatch.setenv("TINYVIO_CACHE", str(tmp_path))
     monkeypatch.setattr(one_run.compilation, "warm_up", lambda calibration, config: asked.append(config))
-    monkeypatch.setattr(type(one_run.solver.imu_normals), "is_cached", True)
+    monkeypatch.setattr(type(one_run.solver.assemble), "is_cached", True)
     calibration, narrow = open_sequence(write_recording(tmp_path / "wall", 2)).calibration, with_widths(Config(), {"residual": 8})
     for configs in ([Config()], [Config()], [Config(), narrow], [Config(), narrow]):
         one_run.warm_up([calibration, calibration], configs)
     assert len(asked) == 3
-    monkeypatch.setattr(type(one_run.solver.imu_normals), "is_cached", False)
+    monkeypatch.setattr(type(one_run.solver.assemble), "is_cached", False)
     one_run.warm_up([calibration], [Config()])
     assert len(asked) == 4

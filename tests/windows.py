@@ -3,11 +3,12 @@
 from functools import lru_cache
 
 import numpy as np
-from vio.backend import landmarks, solver, window
+from vio.backend import landmarks, window
 from vio.backend.back_end import _make_rig
+from vio.backend.factors import Factors, new_factors
 from vio.backend.preintegration import Preintegrated, integrate_span, preintegrated
 from vio.backend.views import Views, new_views, relate
-from vio.config import Config
+from vio.config import Config, OnlineConfig
 from vio.events import new_counts
 from vio.io.euroc_rig import euroc_rig
 from vio.io.trajectory import Channel, Flight, Harmonics, Motion, from_harmonics
@@ -16,6 +17,9 @@ from vio.lie import matrix_from_quat, so3_exp
 CALIBRATION = euroc_rig()
 RIG = _make_rig(CALIBRATION, Config())
 GYRO_VAR, ACCEL_VAR = CALIBRATION.imu.gyro_noise**2, CALIBRATION.imu.accel_noise**2
+
+
+NOTHING = OnlineConfig(time_offset=False)  # of the calibration is estimated
 
 
 @lru_cache(maxsize=8)
@@ -94,12 +98,12 @@ def scratch_of(w: window.Window) -> landmarks.Scratch:
     return scratch
 
 
-def noisy_window(seed: int, n: int, landmarks: int, state_sigma: float = 1e-2, pixel: float = 0.3) -> tuple[window.Window, solver.Factors]:
+def noisy_window(seed: int, n: int, landmarks: int, state_sigma: float = 1e-2, pixel: float = 0.3) -> tuple[window.Window, Factors]:
     """A window of n keyframes 0.2 s apart whose states and landmarks are off by noise, and its inertial factors."""
     rng = np.random.default_rng(seed)
     motion = flight().at(np.arange(n, dtype=np.int64) * 200_000_000)
     imu = flight().at(np.arange(int(n * 40 + 1), dtype=np.int64) * 5_000_000)
-    w, f, R = window.new_window(n, landmarks), solver.new_factors(max(n - 1, 1)), rotations(motion)
+    w, f, R = window.new_window(n, landmarks), new_factors(max(n - 1, 1)), rotations(motion)
     for i in range(n):
         w.R[i] = R[i] @ so3_exp(state_sigma * rng.normal(size=3))
         for array, truth in ((w.p, motion.p_WB[i]), (w.v, motion.v_WB[i]), (w.bg, np.zeros(3)), (w.ba, np.zeros(3))):

@@ -33,7 +33,7 @@ _FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and stil
 
 def warm_up(calibration: Calibration, config: Config) -> None:
     """Compile (or load from the cache) all that an odometry of this rig and configuration calls."""
-    if not solver.imu_normals.is_cached:
+    if not solver.assemble.is_cached:
         second = _second_process()
         front_end = FrontEnd(calibration, config)
         for frame in _pictures(calibration, config, 4):

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vio.backend import guard, marginalization, refinement, solver, triangulation, window
-from vio.backend.calibrating_solver import CalibratingSolver
+from vio.backend.factors import new_factors
 from vio.backend.initialization import InitialState, expanded
 from vio.backend.online_calibration import Instant, OnlineCalibration
 from vio.backend.opening import Opening
 from vio.backend.preintegration import Preintegrated, predict, preintegrated
+from vio.backend.prior import Prior
 from vio.backend.residuals import gravity
 from vio.backend.rest import Rest, rest_row
 from vio.backend.snapshot import Snapshot, snapshot
@@ -22,7 +23,6 @@ from vio.types import Landmarks, NavState, Observations
 
 _SMALLEST_SIGMA = np.repeat([1e-3, 1e-4, 1e-2, 1e-5, 1e-3], 3)  # of a state that opens the window: m, rad, m/s, rad/s, m/s^2
 _UNKNOWN_SIGMA = np.repeat([1.0, 0.1, 1.0, 0.01, 0.5], 3)  # of a state whose covariance is no number, same units
-_NO_VARIANCE = 1e-30  # a smaller one counts as none
 _UNKNOWN = np.diag(_UNKNOWN_SIGMA**2)
 _OPENING_KEYFRAMES, _OPENING_INTERVAL = 3, 0.09  # and so many keyframes follow each other by at least so many seconds
 _NEAREST = 0.1  # m: nothing is looked for closer to the camera
@@ -51,9 +51,10 @@ class BackEnd:
         self._walk_var = np.array([noise.gyro_walk**2, noise.accel_walk**2])
         self._rig = _make_rig(calibration, config)
         capacity, rows = config.backend.window + 1, config.backend.max_landmarks
-        self._window, self._factors = window.new_window(capacity, rows), solver.new_factors(capacity - 1)
-        self.online = OnlineCalibration(self._rig, config.online, capacity) if config.online.time_offset or config.online.mount else None
-        self._solver = _make_solver(capacity, rows, config.backend.arithmetic, self.online)
+        self._window, self._factors = window.new_window(capacity, rows), new_factors(capacity - 1)
+        self._unknown = OnlineCalibration(self._rig, config.online, capacity)
+        self.online = self._unknown if self._unknown.size else None
+        self._solver = solver.Solver(capacity, rows, config.backend.arithmetic, self._unknown)
         self._initial, self._is_guess = config.initial, False  # the first state is one of a moving rig, and a guess
         self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
         self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
@@ -62,7 +63,7 @@ class BackEnd:
         self.rejected_ids = np.zeros(0, np.int64)  # landmarks to forget, after the last solve
         self._map = (np.zeros(rows, np.int64), np.zeros((rows, 3)), np.zeros(rows, np.int64))
         self._n = self._in_prior = self._map_size = 0
-        self._prior: solver.Prior | None = None
+        self._prior: Prior | None = None
         self._covariance, self._conditional = np.zeros((15, 15)), np.zeros((9, 9))  # of the newest keyframe; given its pose
         self.solved = True
         self.tracked, self.innovation, self.repairs, self.predicted = 0, 0.0, 0, (np.eye(3), np.zeros(3))  # see `refine_frame`
@@ -100,18 +101,18 @@ class BackEnd:
         self._is_guess = initial.how == "motion" and self._calibration.right is not None  # with one eye see `vio.backend.opening`
         self._open(initial.prior)
 
-    def _open(self, prior: solver.Prior) -> None:
+    def _open(self, prior: Prior) -> None:
         """Take a prior of the first state, expanded where that is now."""
         w = self._window
         w.R_lin[0], w.p_lin[0], w.v_lin[0], w.bg_lin[0], w.ba_lin[0] = w.R[0], w.p[0], w.v[0], w.bg[0], w.ba[0]
-        self._prior, self._in_prior = prior if self.online is None else self.online.extended(prior), 1
+        self._prior, self._in_prior = self._unknown.extended(prior), 1
 
     def restart(self, state: NavState) -> None:
         """Open the window anew at a state, known as well as its covariance says: the trajectory goes on from there."""
         sigma = np.sqrt(np.maximum(np.diag(state.covariance), _SMALLEST_SIGMA**2))
         S = state.covariance + np.diag(sigma**2 - np.diag(state.covariance))
         H = self._repaired(np.linalg.inv(self._repaired(S, np.diag(sigma**2))), np.diag(sigma**-2))
-        self.start(InitialState(np.ascontiguousarray(state.T_WB[:3, :3]), state.b_g, solver.Prior(H, np.zeros(15)), ""))
+        self.start(InitialState(np.ascontiguousarray(state.T_WB[:3, :3]), state.b_g, Prior(H, np.zeros(15)), ""))
         w = self._window
         w.p[0], w.v[0], w.ba[0] = state.T_WB[:3, 3], state.v_WB, state.b_a
         w.p_lin[0], w.v_lin[0], w.ba_lin[0] = w.p[0], w.v[0], w.ba[0]
@@ -181,8 +182,8 @@ class BackEnd:
         self._n += 1
         n = self._n
         w.rest[n - 1] = 0.0 if rest is None else self._rest_row(rest)
-        if self.online is not None and instant is not None:
-            self.online.enter(n - 1, instant)
+        if instant is not None:
+            self._unknown.enter(n - 1, instant)
         window.associate(w, n - 1, observations.ids, observations.xy_left, observations.xy_right, observations.has_right)
         self._triangulate()
         out = self._solved(observations.t_ns, state, counts)
@@ -228,12 +229,12 @@ class BackEnd:
             self._open(expanded(w.R[0], w.bg[0], w.ba[0], self._initial))
         problem = (w, rig, self._factors, self._prior, self._in_prior, n)
         self.solved = self._solver.optimise(*problem, config, counts)
-        k = triangulation.gate(w, self._rig, self._solver.scratch.now, n, config.gate, self._rejected)
-        self.rejected_ids = self._rejected[:k].copy()
-        self._map_size = window.world_points(self._seen(n), self._rig, *self._map)
-        self.tracked = int((w.ready & w.seen[:, n - 1, 0]).sum())
+        lost, self._map_size, self.tracked = triangulation.sift(
+            w, self._rig, self._unknown.unknowns, self._solver.scratch.now, n, config.gate, self._rejected, *self._map
+        )
+        self.rejected_ids = self._rejected[:lost].copy()
         self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.cauchy, counts), predicted)
-        self._conditional = self._given_pose()
+        self._conditional = marginalization.given_pose(self._covariance)
         return self._state(t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
 
     def landmarks(self) -> Landmarks:
@@ -247,10 +248,10 @@ class BackEnd:
 
     def _prototypes(self) -> dict[str, Any]:
         """What the next keyframe depends on; scratch memory is written before it is read."""
-        k = 15 + 6 * max(self._in_prior - 1, 0) + (0 if self.online is None else self.online.size)
+        k = 15 + 6 * max(self._in_prior - 1, 0) + self._unknown.size
         numbers = dict.fromkeys(("_n", "_in_prior", "_map_size", "tracked", "repairs"), 0) | {"innovation": 0.0, "solved": True, "_is_guess": False, "_rested": 0.0, "rest_seconds": 0.0}
         numbers |= {"rejected_ids": np.zeros(0, np.int64)}
-        prior = Maybe(solver.Prior(np.zeros((k, k)), np.zeros(k)))
+        prior = Maybe(Prior(np.zeros((k, k)), np.zeros(k)))
         return {**numbers, "_window": self._window, "_factors": self._factors, "_map": self._map, "_prior": prior, "_covariance": np.zeros((15, 15)), "_conditional": np.zeros((9, 9))}
 
     def state_dict(self) -> Table:
@@ -295,12 +296,11 @@ class BackEnd:
         n = self._n
         prior = marginalization.marginalise(
             self._window, self._rig, self._factors, self._prior, self._in_prior, n, self._config.cauchy, self._solver.scratch, counts,
-            self.online,
+            self._unknown,
         )
-        self._prior = solver.Prior(self._repaired(prior.H), prior.b if guard.is_finite(prior.b) else np.zeros_like(prior.b))
+        self._prior = Prior(self._repaired(prior.H), prior.b if guard.is_finite(prior.b) else np.zeros_like(prior.b))
         window.drop_oldest(self._window, n)
-        if self.online is not None:
-            self.online.drop_oldest(n)
+        self._unknown.drop_oldest(n)
         for a in self._factors:
             a[: n - 2] = a[1 : n - 1].copy()
         self._n = self._in_prior = n - 1
@@ -319,27 +319,9 @@ class BackEnd:
         self.repairs += changed
         return H
 
-    def _seen(self, n: int) -> window.Window:
-        """The window with the poses at which its pictures were taken."""
-        if self.online is None:
-            return self._window
-        R, p = self.online.seen_from(self._window, n)
-        return self._window._replace(R=R, p=p)
-
-    def _given_pose(self) -> np.ndarray:
-        """Covariance (9, 9) of the newest keyframe's velocity and biases, its pose being known."""
-        sigma = np.sqrt(np.maximum(np.diag(self._covariance), _NO_VARIANCE))
-        units = np.outer(sigma, sigma)
-        return marginalization.eliminate_leading(self._covariance / units, np.zeros(15), 6)[0] * units[6:, 6:]
-
     def _state(self, t_ns: int, R: np.ndarray, p: np.ndarray, v: np.ndarray, covariance: np.ndarray) -> NavState:
         b_g, b_a = self.biases
         return NavState(t_ns, pose(R, p), v.copy(), b_g, b_a, covariance.copy())
-
-
-def _make_solver(keyframes: int, rows: int, arithmetic: str, online: OnlineCalibration | None) -> solver.Solver:
-    """The solver for what is estimated."""
-    return solver.Solver(keyframes, rows, arithmetic) if online is None else CalibratingSolver(keyframes, rows, arithmetic, online)
 
 
 def _make_rig(calibration: Calibration, config: Config) -> window.Rig:

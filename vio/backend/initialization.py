@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vio.backend.prior import Prior
 from vio.backend.residuals import GRAVITY
-from vio.backend.solver import Prior
 from vio.config import InitialConfig, MonoConfig
 from vio.lie import so3_exp
 from vio.types import NavState

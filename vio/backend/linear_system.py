@@ -77,16 +77,14 @@ def layout(n: int) -> Layout:
     return Layout(position, slot, rows[off].astype(np.int64), begin.astype(np.int64), int(rows.size))
 
 
-@lru_cache(maxsize=64)
-def prior_rows(n: int, m: int) -> np.ndarray:
-    """Block rows of a prior over the first m of n keyframes: the whole first state, then the poses."""
-    position = layout(n).position
-    return np.concatenate([position[0], position[1:m, :2].ravel()])
-
-
-def scalar_rows(blocks: np.ndarray) -> np.ndarray:
-    """Scalar rows of 3-vector block rows."""
-    return (3 * blocks[:, None] + np.arange(3)).ravel()
+@njit
+def prior_rows(position, m):
+    """Block rows (2 m + 3,) of a prior over the first m keyframes of a layout: the whole first state, then the poses."""
+    rows = np.empty(2 * m + 3, np.int64)
+    rows[:5] = position[0]
+    for i in range(1, m):
+        rows[2 * i + 3], rows[2 * i + 4] = position[i, 0], position[i, 1]
+    return rows
 
 
 def mantissa_bits(arithmetic: str) -> int | None:
@@ -143,13 +141,6 @@ def add_dense(blocks, gradient, slot, targets, H, g):
 
 
 @njit
-def add_pairs(blocks, gradient, slot, flat, H, g):
-    """`add_dense` of H (n, 30, 30), g (n, 30), each of two keyframes in a row; flat (5 n + 5,): their block rows."""
-    for i in range(H.shape[0]):
-        add_dense(blocks, gradient, slot, flat[5 * i : 5 * i + 10], H[i], g[i])
-
-
-@njit
 def _dot3(a0, a1, a2, b0, b1, b2, mantissa):
     """Inner product of two 3-vectors, every operation rounded."""
     first = rounded(rounded(a0 * b0, mantissa) + rounded(a1 * b1, mantissa), mantissa)
@@ -200,38 +191,45 @@ def factorise(blocks, slot, rows, row_begin, mantissa, counts):
     return True
 
 
+@leaf
+def _subtract(x, factor, y, mantissa):
+    """x -= factor y, element by element, rounded."""
+    for c in range(x.shape[0]):
+        x[c] = _less(x[c], factor, y[c], mantissa)
+
+
+@leaf
+def _divide(x, divisor, mantissa):
+    """x /= divisor, element by element, rounded."""
+    for c in range(x.shape[0]):
+        x[c] = rounded(x[c] / divisor, mantissa)
+
+
 @njit
-def substitute(blocks, slot, rows, row_begin, x, mantissa, counts):
-    """Solve L L^T x = b in place, `x` (3 nb,) holding b on entry, by forward and back substitution, rounded as `factorise` is."""
+def substitute(blocks, slot, rows, row_begin, X, mantissa, counts):
+    """Solve L L^T X = B in place, X (3 nb, k) holding k right-hand sides B on entry, rounded as `factorise` is."""
     nb = slot.shape[0]
-    round_all(x, mantissa)
+    round_all(X, mantissa)
     for k in range(nb):
         d = blocks[slot[k, k]]
         for i in range(3):
             for j in range(i):
-                x[3 * k + i] = _less(x[3 * k + i], d[i, j], x[3 * k + j], mantissa)
-            x[3 * k + i] = rounded(x[3 * k + i] / d[i, i], mantissa)
+                _subtract(X[3 * k + i], d[i, j], X[3 * k + j], mantissa)
+            _divide(X[3 * k + i], d[i, i], mantissa)
         for r in range(row_begin[k], row_begin[k + 1]):
             m = blocks[slot[rows[r], k]]
             for i in range(3):
                 for j in range(3):
-                    x[3 * rows[r] + i] = _less(x[3 * rows[r] + i], m[i, j], x[3 * k + j], mantissa)
+                    _subtract(X[3 * rows[r] + i], m[i, j], X[3 * k + j], mantissa)
     for k in range(nb - 1, -1, -1):
         for r in range(row_begin[k], row_begin[k + 1]):
             m = blocks[slot[rows[r], k]]
             for i in range(3):
                 for j in range(3):
-                    x[3 * k + j] = _less(x[3 * k + j], m[i, j], x[3 * rows[r] + i], mantissa)
+                    _subtract(X[3 * k + j], m[i, j], X[3 * rows[r] + i], mantissa)
         d = blocks[slot[k, k]]
         for i in range(2, -1, -1):
             for j in range(i + 1, 3):
-                x[3 * k + i] = _less(x[3 * k + i], d[j, i], x[3 * k + j], mantissa)
-            x[3 * k + i] = rounded(x[3 * k + i] / d[i, i], mantissa)
-    counts[Event.SUBSTITUTION_BLOCK] += 2 * (rows.shape[0] + nb)
-
-
-@njit
-def substitute_each(blocks, slot, rows, row_begin, X, mantissa, counts):
-    """`substitute` for each row of X (k, 3 nb)."""
-    for i in range(X.shape[0]):
-        substitute(blocks, slot, rows, row_begin, X[i], mantissa, counts)
+                _subtract(X[3 * k + i], d[j, i], X[3 * k + j], mantissa)
+            _divide(X[3 * k + i], d[i, i], mantissa)
+    counts[Event.SUBSTITUTION_BLOCK] += X.shape[1] * 2 * (rows.shape[0] + nb)

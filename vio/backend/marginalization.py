@@ -4,19 +4,22 @@ First-estimate Jacobians: every state that the new prior touches keeps its linea
 cannot be observed (position, yaw) stay unobserved (Huang, Mourikis, Roumeliotis, IJRR 2010).
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from vio.backend import landmarks
 from vio.backend.dense import bordered, scatter
+from vio.backend.factors import Factors, imu_normal
 from vio.backend.online_calibration import OnlineCalibration
+from vio.backend.prior import Prior, prior_offset
 from vio.backend.rest import rest_normal
-from vio.backend.solver import Factors, Prior, imu_normals, prior_offset
+from vio.backend.unknowns import columns, known_offset, seen_from
 from vio.backend.views import relate
 from vio.backend.window import Rig, Window, relinearise
 from vio.events import Event
 from vio.kernels import njit
+from vio.lie import apply
+
+_NO_VARIANCE = 1e-30  # a smaller one counts as none
 
 
 @njit
@@ -45,53 +48,82 @@ def eliminate_leading(H, g, k):
     return H_rest, g_rest
 
 
+@njit
+def _rows(whole, n, k):
+    """Rows in the dense system of n keyframes: of all poses where `whole` is 0, else of a prior over the first `whole`; and of the calibration's k."""
+    poses, at = n if whole == 0 else whole, 0
+    rows = np.empty(6 * poses + (0 if whole == 0 else 9) + k, np.int64)
+    for i in range(poses):
+        first = 15 * i if i < 2 else 18 + 6 * i
+        for j in range(15 if i == 0 and whole > 0 else 6):
+            rows[at] = first + j
+            at += 1
+    for j in range(k):
+        rows[at + j] = 30 + 6 * (n - 2) + j
+    return rows
+
+
+@njit
+def _reprojections(w, rig, c, n, cauchy, s, counts):
+    """Normal equations of the landmarks hosted in keyframe 0, by the poses (6 n) and the calibration."""
+    H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
+    R, p = seen_from(w, c, n)
+    relate(R, p, rig, n, s.now)
+    relate(w.R_lin, w.p_lin, rig, n, s.lin)
+    landmarks.linearise(w, rig, n, cauchy, 0.0, 0, H, g, s, counts)
+    return bordered(H, g, columns(w, c, n))
+
+
+@njit(nogil=True)
+def without_oldest(w, rig, c, f, prior, m, n, cauchy, s, counts):
+    """Normal equations of what touches keyframe 0 with its state eliminated, and the tangent by which the others have left their linearisation
+    points; freezes those of the keyframes that it ties."""
+    relinearise(w, n)
+    k = prior.b.shape[0] - 9 - 6 * m
+    H, g = np.zeros((18 + 6 * n + k, 18 + 6 * n + k)), np.zeros(18 + 6 * n + k)
+    seen, pull = _reprojections(w, rig, c, n, cauchy, s, counts)
+    scatter(H, g, _rows(0, n, k), seen, pull)
+    inertial, pull = imu_normal(w, f, 0)
+    scatter(H, g, np.arange(30), inertial, pull)
+    if w.rest[0, 0] > 0.0:
+        resting, pull = rest_normal(w, 0)
+        scatter(H, g, np.arange(15), resting, pull)
+    scatter(H, g, _rows(m, n, k), prior.H, prior.b + apply(prior.H, known_offset(w, m, c)))
+    H_r, g_r = eliminate_leading(H, g, 15)
+    counts[Event.MARGINALIZATION] += 1
+    moved, offset = prior_offset(w, n), np.zeros(g_r.shape[0])
+    offset[:6], offset[15 : 3 + 6 * n] = moved[15:21], moved[21:]
+    offset[6:9], offset[9:12], offset[12:15] = w.v[1] - w.v_lin[1], w.bg[1] - w.bg_lin[1], w.ba[1] - w.ba_lin[1]
+    w.frozen[: n if s.used.any() else 2] = True  # without pictures the prior ends at state 1
+    return H_r, g_r, offset
+
+
 def marginalise(
     w: Window, rig: Rig, f: Factors, prior: Prior, m: int, n: int, cauchy: float, scratch: landmarks.Scratch, counts: np.ndarray,
-    online: OnlineCalibration | None = None,
+    online: OnlineCalibration,
 ) -> Prior:
     """Prior over keyframes 1 .. n - 1 from every factor that touches keyframe 0; freezes the linearisation points of those it ties.
 
     Takes the prior over the first m keyframes. Layout of the dense system: state 0 (15), state 1 (15), poses 2 .. n - 1 (6 each), and
     the calibration where it is estimated. Landmarks hosted in keyframe 0 are eliminated with all their observations.
     """
-    relinearise(w, n)
-    k = online.size if online is not None else 0
-    size = 30 + 6 * (n - 2) + k
-    H, g = np.zeros((size, size)), np.zeros(size)
-    scatter(H, g, _rows(0, n, k), *_reprojections(w, rig, n, cauchy, scratch, counts, online))
-    inertial = imu_normals(w, f, 1)
-    scatter(H, g, np.arange(30), inertial[0][0], inertial[1][0])
-    if w.rest[0, 0] > 0.0:
-        scatter(H, g, np.arange(15), *rest_normal(w, 0))
-    moved = prior_offset(w, n)
-    known = moved[: 15 + 6 * (m - 1)] if online is None else np.concatenate([moved[: 15 + 6 * (m - 1)], online.difference()])
-    scatter(H, g, _rows(m, n, k), prior.H, prior.b + prior.H @ known)
-    H_r, g_r = eliminate_leading(H, g, 15)
-    counts[Event.MARGINALIZATION] += 1
-    # the gradient was taken at the estimates, the prior wants it at the linearisation points
-    offset = np.concatenate([moved[15:21], w.v[1] - w.v_lin[1], w.bg[1] - w.bg_lin[1], w.ba[1] - w.ba_lin[1], moved[21:], np.zeros(k)])
-    w.frozen[: n if scratch.used.any() else 2] = True  # without pictures the prior ends at state 1
-    if online is not None:
-        online.rebase()
-        online.wander(H_r, g_r, float(f.dt[0, 0]))
-    return Prior(H_r, g_r - H_r @ offset)
+    H, g, offset = without_oldest(w, rig, online.unknowns, f, prior, m, n, cauchy, scratch, counts)
+    online.rebase()
+    online.wander(H, g, float(f.dt[0, 0]))
+    return Prior(H, g - H @ offset)  # the gradient was taken at the estimates, the prior wants it at the linearisation points
 
 
-def _reprojections(
-    w: Window, rig: Rig, n: int, cauchy: float, scratch: landmarks.Scratch, counts: np.ndarray, online: OnlineCalibration | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Normal equations of the landmarks hosted in keyframe 0, by the poses (6 n) and the calibration."""
-    H, g = np.zeros((6 * n, 6 * n)), np.zeros(6 * n)
-    R, p = (w.R, w.p) if online is None else online.seen_from(w, n)
-    relate(R, p, rig, n, scratch.now)
-    relate(w.R_lin, w.p_lin, rig, n, scratch.lin)
-    landmarks.linearise(w, rig, n, cauchy, 0.0, 0, H, g, scratch, counts)
-    return bordered(H, g, np.empty((6 * n, 0)) if online is None else online.columns(w, n))
-
-
-@lru_cache(maxsize=64)
-def _rows(whole: int, n: int, k: int) -> np.ndarray:
-    """Rows in the dense system of n keyframes: of all poses where `whole` is 0, else of a prior over the first `whole`; and of the calibration's k."""
-    poses = [(15 * i if i < 2 else 18 + 6 * i) + np.arange(6) for i in range(n)]
-    states = poses if whole == 0 else [np.arange(15), *poses[1:whole]]
-    return np.concatenate([*states, 30 + 6 * (n - 2) + np.arange(k)])
+@njit
+def given_pose(covariance):
+    """Covariance (9, 9) of a state's velocity and biases, its pose being known, from all of it (15, 15)."""
+    sigma, scaled = np.empty(15), np.empty((15, 15))
+    for i in range(15):
+        sigma[i] = np.sqrt(max(covariance[i, i], _NO_VARIANCE))
+    for i in range(15):
+        for j in range(15):
+            scaled[i, j] = covariance[i, j] / (sigma[i] * sigma[j])
+    rest, _ = eliminate_leading(scaled, np.zeros(15), 6)
+    for i in range(9):
+        for j in range(9):
+            rest[i, j] *= sigma[6 + i] * sigma[6 + j]
+    return rest

@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vio.backend.solver import Prior, prior_offset
-from vio.backend.window import Rig, Window
+from vio.backend.prior import Prior
+from vio.backend.unknowns import MOUNT, Unknowns, mount
+from vio.backend.window import Rig
 from vio.config import OnlineConfig
-from vio.kernels import leaf, njit
-from vio.lie import apply, matmul, orthonormalised, so3_exp, so3_log
+from vio.lie import so3_log
 
 _SHARE = 0.5  # of a large offset that must be some sigmas, for each keyframe that it is not followed costs much
-MOUNT = 6  # rows of the rig's displacement: shift, turn
 
 
 class Instant(NamedTuple):
@@ -56,57 +55,6 @@ class Estimate(NamedTuple):
     out_of_bounds: bool
 
 
-@njit
-def advance(R, p, v, bg, rate, dt, n, R_out, p_out):
-    """Poses of n keyframes dt (n,) s later: constant velocity, measured rates (n, 3) less biases."""
-    for i in range(n):
-        turn = np.empty(3)
-        for k in range(3):
-            p_out[i, k], turn[k] = p[i, k] + dt[i] * v[i, k], dt[i] * (rate[i, k] - bg[i, k])
-        turned = matmul(R[i], so3_exp(turn))
-        for k in range(3):
-            for j in range(3):
-                R_out[i, k, j] = turned[k, j]
-
-
-@leaf
-def directions(R, v, bg, rate, n, with_time, with_mount, slowest, X):
-    """Fill X (6 n, k) of the module's docstring. A keyframe slower than `slowest` (m/s and rad/s) says nothing about time.
-
-    Noise of its rate and velocity would pass for motion otherwise, and make the offset seem better known with every picture at rest.
-    """
-    X[:] = 0.0
-    at = 1 if with_time else 0
-    for i in range(n):
-        turning = moving = 0.0
-        for k in range(3):
-            turning += (rate[i, k] - bg[i, k]) * (rate[i, k] - bg[i, k])
-            moving += v[i, k] * v[i, k]
-        for k in range(3):
-            if with_time and (turning > slowest * slowest or moving > slowest * slowest):
-                X[6 * i + k, 0], X[6 * i + 3 + k, 0] = v[i, k], rate[i, k] - bg[i, k]
-            if with_mount:
-                X[6 * i + 3 + k, at + 3 + k] = 1.0
-                for j in range(3):
-                    X[6 * i + k, at + j] = R[i, k, j]
-
-
-@njit
-def deviation(offset, shift, turn, from_offset, from_shift, from_turn, with_time, with_mount, out):
-    """Tangent (k,) from one set of estimates to another."""
-    if with_time:
-        out[0] = offset[0] - from_offset[0]
-    if with_mount:
-        at, relative = 1 if with_time else 0, np.zeros((3, 3))
-        for i in range(3):
-            for j in range(3):
-                for k in range(3):
-                    relative[i, j] += turn[i, k] * from_turn[j, k]
-        turned = so3_log(relative)
-        for i in range(3):
-            out[at + i], out[at + 3 + i] = shift[i] - from_shift[i], turned[i]
-
-
 def forget(H: np.ndarray, b: np.ndarray, row: int, variance: float) -> None:
     """Let the variable at `row` of an information form take a random step of `variance`: the old value is eliminated, in place.
 
@@ -121,7 +69,7 @@ def forget(H: np.ndarray, b: np.ndarray, row: int, variance: float) -> None:
 
 
 class OnlineCalibration:
-    """The estimates and their linearisation; `CalibratingSolver` solves for them, marginalisation carries what is known of them along."""
+    """The estimates and their linearisation; `Solver` solves for them, marginalisation carries what is known of them along. There may be none."""
 
     def __init__(self, rig: Rig, config: OnlineConfig, keyframes: int) -> None:
         """Start at the calibration of `rig`, whose extrinsics are moved in place from here on."""
@@ -137,6 +85,7 @@ class OnlineCalibration:
         self._suspected, self._witnesses = 0.0, 0  # s; keyframes in a row
         self.turned = False  # it is since the last keyframe
         self._moved = np.empty((keyframes, 3, 3)), np.empty((keyframes, 3))
+        self._limits = np.array([config.max_time_offset, config.max_shift, config.max_turn])
 
     @property
     def estimates(self) -> tuple[np.ndarray, ...]:
@@ -191,57 +140,22 @@ class OnlineCalibration:
         """Shift the n keyframes by one."""
         self._placed[: n - 1], self._rate[: n - 1] = self._placed[1:n].copy(), self._rate[1:n].copy()
 
-    def seen_from(self, w: Window, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Poses (R, p) at which the pictures were taken by the present offset, while the states stay at the instants they were placed at."""
-        if not self._config.time_offset:
-            return w.R, w.p
-        dt = self.offset[0] - self._placed[:n]
-        if not dt.any():
-            return w.R, w.p
-        advance(w.R, w.p, w.v, w.bg, self._rate, dt, n, *self._moved)
-        return self._moved
-
-    def columns(self, w: Window, n: int) -> np.ndarray:
-        """X (6 n, k)."""
-        X = np.empty((6 * n, self.size))
-        directions(w.R_lin, w.v, w.bg, self._rate, n, self._config.time_offset, self._config.mount, self._config.slowest, X)
-        return X
-
-    def difference(self) -> np.ndarray:
-        """Tangent (k,) from the point the prior is expanded at."""
-        out = np.empty(self.size)
-        deviation(*self.estimates, *self._reference, self._config.time_offset, self._config.mount, out)
-        return out
+    @property
+    def unknowns(self) -> Unknowns:
+        """For kernels; shares memory with the estimates."""
+        config = self._config
+        return Unknowns(
+            *self.estimates, *self._reference, self._placed, self._rate, *self._moved, self._calibrated, self._limits, config.slowest,
+            config.time_offset, config.mount,
+        )
 
     def rebase(self) -> None:
         """From here on the prior is expanded at the present estimates."""
         self._reference = tuple(a.copy() for a in self.estimates)
 
-    def move(self, step: np.ndarray) -> None:
-        """Take a step (k,), kept inside the configured bounds."""
-        at, limit = int(self._config.time_offset), self._config
-        if at:
-            self.offset += step[0]
-        if limit.mount:
-            turned = so3_exp(step[at + 3 :])
-            self.shift[:] = apply(turned, self.shift) + step[at : at + 3]
-            self.turn[:] = orthonormalised(matmul(turned, self.turn))
-        phi = so3_log(self.turn)
-        bounded = [_bounded(self.offset, limit.max_time_offset), _bounded(self.shift, limit.max_shift), _bounded(phi, limit.max_turn)]
-        if bounded[2]:
-            self.turn[:] = so3_exp(phi)
-        self.out_of_bounds = any(bounded)
-        self.mount()
-
     def mount(self) -> None:
-        """Bring the rig to the present displacement: T_BC = [turn, shift] T_BC calibrated, for both cameras."""
-        if not self._config.mount:
-            return
-        rig, old = self._rig, self._calibrated
-        rig.R_BC[:], rig.t_BC[:] = matmul(self.turn, old.R_BC), apply(self.turn, old.t_BC) + self.shift
-        for c in range(2):
-            rig.R_cam[c] = matmul(old.R_cam[c], np.ascontiguousarray(self.turn.T))
-            rig.t_cam[c] = old.t_cam[c] - apply(rig.R_cam[c], self.shift)
+        """Bring the rig to the present displacement."""
+        mount(self.unknowns, self._rig)
 
     def extended(self, prior: Prior) -> Prior:
         """A prior of the first state with what is known of the calibration added as its last rows."""
@@ -252,31 +166,7 @@ class OnlineCalibration:
         self.rebase()
         return Prior(H, np.concatenate([prior.b, np.zeros(self.size)]))
 
-    def given(self, prior: Prior) -> Prior:
-        """The prior of the states alone, the calibration being what it is now."""
-        s = len(prior.b) - self.size
-        return Prior(prior.H[:s, :s].copy(), prior.b[:s] + apply(prior.H[:s, s:], self.difference()))
-
-    def cost(self, prior: Prior) -> float:
-        """What `given` leaves out of the prior's cost."""
-        s, d = len(prior.b) - self.size, self.difference()
-        return float(0.5 * np.dot(d, apply(prior.H[s:, s:], d)) + np.dot(prior.b[s:], d))
-
-    def gradient(self, prior: Prior, w: Window, m: int) -> np.ndarray:
-        """Gradient (k,) of the prior over m keyframes by the calibration."""
-        s = len(prior.b) - self.size
-        return prior.b[s:] + apply(prior.H[s:], np.concatenate([prior_offset(w, m), self.difference()]))
-
     def wander(self, H: np.ndarray, b: np.ndarray, seconds: float) -> None:
         """Let an offset that is followed walk for some time: information H, b whose last k rows are the calibration's, in place."""
         if self._config.time_offset and self.follows:
             forget(H, b, len(b) - self.size, self._config.time_offset_walk**2 * seconds)
-
-
-def _bounded(value: np.ndarray, largest: float) -> bool:
-    """Shorten a vector in place to the largest length allowed; True if it was longer."""
-    size = float(np.linalg.norm(value))
-    if size <= largest:
-        return False
-    value *= largest / size
-    return True

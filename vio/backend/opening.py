@@ -16,7 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vio.backend.solver import Factors, Prior, Solver
+from vio.backend.factors import Factors
+from vio.backend.prior import Prior
+from vio.backend.solver import Solver
 from vio.backend.views import Views
 from vio.backend.window import Rig, Window
 from vio.config import OPENING_ROUNDS, Config

@@ -3,7 +3,9 @@
 import math
 
 from vio.backend.landmarks import residual
-from vio.kernels import leaf
+from vio.backend.unknowns import seen_from
+from vio.backend.window import world_points
+from vio.kernels import leaf, njit
 
 
 @leaf
@@ -70,3 +72,17 @@ def gate(w, rig, views, n, limit, rejected):
             k += 1
             w.ids[m], w.ready[m] = -1, False
     return k
+
+
+@njit
+def sift(w, rig, c, views, n, limit, rejected, ids, points, observations):
+    """What a solved window of n keyframes comes to: `gate`, then the landmarks in W as of `world_points`.
+
+    Returns how many were rejected, how many are in W, and how many of the ready ones the newest keyframe's left camera sees.
+    """
+    lost = gate(w, rig, views, n, limit, rejected)
+    R, p = seen_from(w, c, n)
+    size, tracked = world_points(w, R, p, rig, ids, points, observations), 0
+    for m in range(w.ids.shape[0]):
+        tracked += w.ready[m] and w.seen[m, n - 1, 0]
+    return lost, size, tracked

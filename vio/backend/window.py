@@ -135,8 +135,11 @@ def drop_oldest(w, n):
 
 
 @njit
-def world_points(w, rig, ids_out, points_out, observations_out):
-    """Positions in W (m, 3) of the triangulated landmarks, their ids and how many keyframes saw each; returns how many."""
+def world_points(w, R, p, rig, ids_out, points_out, observations_out):
+    """Positions in W (m, 3) of the triangulated landmarks, their ids and how many keyframes saw each; returns how many.
+
+    R (N, 3, 3), p (N, 3): poses at the instants of the pictures.
+    """
     k, ray = 0, np.empty(3)
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0 or not w.ready[m] or w.point[m, 2] < 1e-6:
@@ -146,10 +149,10 @@ def world_points(w, rig, ids_out, points_out, observations_out):
         in_body = rig.R_BC @ ray
         for i in range(3):
             in_body[i] += rig.t_BC[i]
-        in_world = w.R[h] @ in_body
+        in_world = R[h] @ in_body
         ids_out[k], observations_out[k] = w.ids[m], 0
         for i in range(3):
-            points_out[k, i] = in_world[i] + w.p[h, i]
+            points_out[k, i] = in_world[i] + p[h, i]
         for i in range(w.seen.shape[1]):
             observations_out[k] += w.seen[m, i, 0]
         k += 1

@@ -111,7 +111,7 @@ def warm_up(calibrations: list[Calibration], configs: list[Config]) -> None:
     kinds = {_kind(config): config for config in reversed(configs)}
     rigs = {(c.left.width, c.left.height, type(c.left).__name__, c.right is None): c for c in calibrations}
     mark = _mark(repr((sorted(map(repr, kinds)), sorted(map(repr, rigs)))))
-    if mark.exists() and solver.imu_normals.is_cached and following.follow.is_cached:
+    if mark.exists() and solver.assemble.is_cached and following.follow.is_cached:
         return
     for calibration in rigs.values():
         for config in kinds.values():
@@ -127,7 +127,7 @@ def warm_up(calibrations: list[Calibration], configs: list[Config]) -> None:
 def _mark(kinds: str) -> Path:
     """A file that is there once these kinds were compiled from these sources, for this processor, into the cache that is in use."""
     target = cpu_target.target_context.codegen().magic_tuple()
-    place = (code_version(), numba.__version__, target, solver.imu_normals.stats.cache_path, kinds)
+    place = (code_version(), numba.__version__, target, solver.assemble.stats.cache_path, kinds)
     return default_cache() / "compiled" / hashlib.sha256(repr(place).encode()).hexdigest()[:20]
 
 
