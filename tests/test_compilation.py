@@ -29,4 +29,4 @@ def test_the_second_process_compiles_every_kernel_of_the_back_end() -> None:
     """Oracle: what the back end's kernels were compiled for after a whole odometry in the same process."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
     count, *missing = done.stdout.split("\n")
-    assert int(count) > 20 and not list(filter(None, missing))
+    assert int(count) > 15 and not list(filter(None, missing))
