@@ -336,7 +336,7 @@ class Odometry:
         if self._back_end.online is not None:
             instant = Instant((arrival.at_ns - arrival.frame.t_ns - arrival.place.moved_ns) * 1e-9, rate_at(arrival.samples, arrival.at_ns))
         if state is not None and self._pre is not None and self._back_end.tracked >= self.config.health.min_tracks:
-            self._mount.hear(float(self._pre.dt[0]), self._pre.dR, self._back_end.predict(self._pre)[0], state.T_WB[:3, :3])
+            self._mount.hear(float(self._pre.dt[0]), self._pre.dR, self._back_end.predicted[0], state.T_WB[:3, :3])
         pre, back_end, rest = self._pre, self._back_end, self._standstill.current
         return lambda counts: back_end.add_keyframe(observations, pre, state, counts, instant, rest)
 
