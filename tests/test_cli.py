@@ -143,7 +143,7 @@ def test_faults_found_on_opening_are_warnings_and_stand_in_health(recording: Pat
 
 
 def test_control_c_leaves_the_files_of_what_was_processed(recording: Path, tmp_path: Path) -> None:
-    """Oracle: a real SIGINT at the output of frame 9 of a real process, with frame 10 on its way; 130 is the shell's code for it."""
+    """Oracle: a real SIGINT at the output of frame 9 of a real process; 130 is the shell's code for it."""
     program = (
         "import signal, vio.console as c, vio.cli as cli\n"
         "update = c.Progress.frame\n"
@@ -156,10 +156,10 @@ def test_control_c_leaves_the_files_of_what_was_processed(recording: Path, tmp_p
     command = [sys.executable, "-c", program, "run", str(recording), "--out", str(tmp_path / "o")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == 130, done.stderr
-    assert "interrupted after 10 frames" in done.stderr and "Traceback" not in done.stderr
+    assert "interrupted after 9 frames" in done.stderr and "Traceback" not in done.stderr
     assert {p.name for p in (tmp_path / "o").iterdir()} == FILES
     metrics = json.loads((tmp_path / "o" / "metrics.json").read_text())
-    assert metrics["interrupted"] and metrics["frames"] == 10
+    assert metrics["interrupted"] and metrics["frames"] == 9
 
 
 def test_an_error_inside_the_engine_keeps_the_frames_before_it(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

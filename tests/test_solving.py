@@ -1,16 +1,19 @@
 """A keyframe solved while the next frame is tracked: the same bits as one after the other."""
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from test_odometry import RIG, feed, same
+from test_odometry import EPOCH, FRAME_NS, IMU_NS, RIG, feed, pictures, same, samples
 
 from vio.events import Event, new_counts
 from vio.odometry import Odometry
 from vio.solving import Solving
-from vio.types import FrameOutput
+from vio.types import FrameOutput, HealthState
 
+Pair = tuple[np.ndarray, np.ndarray]
+Change = Callable[[int, Pair], Pair]
 FRAMES = 24
 
 
@@ -23,9 +26,39 @@ def _agree(a: list[FrameOutput], b: list[FrameOutput]) -> bool:
     return same(a, b) and [(o.health, o.solved_t_ns) for o in a] == [(o.health, o.solved_t_ns) for o in b]
 
 
-def test_side_by_side_gives_the_bits_of_one_after_the_other() -> None:
-    """Oracle: one thread, where a keyframe is solved before the next frame is looked at."""
-    assert _agree(_flown(1), _flown(2))
+def _dark(k: int, pair: Pair) -> Pair:
+    """Both cameras see nothing for a while, then long enough for the window to be opened anew."""
+    return (np.zeros_like(pair[0]), np.zeros_like(pair[1])) if k in range(12, 15) or k in range(25, 45) else pair
+
+
+def _left_dies(k: int, pair: Pair) -> Pair:
+    return (np.zeros_like(pair[0]), pair[1]) if k >= 20 else pair
+
+
+def _repeated(k: int, pair: Pair) -> Pair:
+    return pictures(k - 1) if k in (11, 30, 31) else pair
+
+
+def _troubled(change: Change, threads: int) -> list[FrameOutput]:
+    """A longer flight with changed pictures, one of which comes too late."""
+    odometry, outputs = Odometry(RIG, threads=threads), []
+    for k in range(60):
+        odometry.add_imu(*samples((k - 1) * FRAME_NS + IMU_NS if k else -200_000_000, k * FRAME_NS + IMU_NS))
+        outputs.append(odometry.add_frame(EPOCH + (k - 5 if k == 33 else k) * FRAME_NS, *change(k, pictures(k))))
+    return outputs
+
+
+@pytest.mark.parametrize("change", [lambda k, pair: pair, _dark, _left_dies, _repeated], ids=["plain", "dark", "left dies", "repeated"])
+def test_side_by_side_gives_the_bits_of_one_after_the_other(change: Change) -> None:
+    """Oracle: one thread, where a keyframe is solved before the next frame arrives; through darkness, restarts, a change of the leading camera,
+    repeated and late frames."""
+    expected, found = _troubled(change, 1), _troubled(change, 3)
+    kept = [k for k, o in enumerate(expected) if o.state is not None]
+    assert len(kept) > 55 and _agree([found[k] for k in kept], [expected[k] for k in kept])
+    assert [(o.t_ns, o.health, o.is_keyframe) for o in found] == [(o.t_ns, o.health, o.is_keyframe) for o in expected]
+    assert {"frame_out_of_order"} <= {reason for o in found for reason in o.health.reasons}
+    assert change is not _left_dies or "right_leads" in found[-1].health.reasons
+    assert change is not _dark or HealthState.LOST in {o.health.state for o in found}
 
 
 def test_a_keyframe_is_solved_with_the_next_frame() -> None:

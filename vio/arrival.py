@@ -1,8 +1,7 @@
-"""A frame on its way through the engine, and what the back end tells those that come after it."""
+"""A frame on its way through the engine, and what the back end tells the one that comes after it."""
 
 import time
 import zlib
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -17,15 +16,15 @@ from vio.inertial import Span
 from vio.types import FrontEndOutput, StereoFrame
 
 
-class Feedback(NamedTuple):
-    """What the back end has to tell after frame `number`: what is settled, ids (n,) of features to drop, the speed in m/s, negative where
-    unknown, and whether stamps are moved to their beat."""
+class Known(NamedTuple):
+    """What the back end has told the front end: what is settled, the speed in m/s, negative where unknown, and whether stamps are moved to their beat."""
 
-    number: int
     settled: Settled
-    rejected_ids: np.ndarray
     speed: float
     on_beat: bool
+
+
+UNKNOWN = Known(Settled(np.zeros(3), np.zeros(3), np.eye(3), 0), -1.0, False)
 
 
 @dataclass
@@ -35,7 +34,6 @@ class Arrival:
     samples: inertial samples kept for it and later frames. span: those since the last frame, None for the first.
     """
 
-    number: int
     frame: StereoFrame
     place: Place
     at_ns: int
@@ -51,45 +49,6 @@ class Arrival:
     seen: FrontEndOutput | None = None
     counts: np.ndarray = field(default_factory=new_counts)
     laps: dict[str, int] = field(default_factory=dict)
-    looking: Future[None] | None = None
-
-
-LAG = 3  # frames: one looked at, one waiting for a keyframe's solution, and the one that arrives
-_UNTOLD = Settled(np.zeros(3), np.zeros(3), np.eye(3), 0)
-_SILENCE = Feedback(-1, _UNTOLD, np.zeros(0, np.int64), -1.0, False)
-
-
-class Mailbox:
-    """Feedback on its way: what was found at frame n is heard by frame n + `LAG` and later ones, whatever the order of work."""
-
-    def __init__(self, settled: Settled) -> None:
-        """settled: known to the first frames."""
-        self.heard = _SILENCE._replace(settled=settled)
-        self._letters = (self.heard,) * LAG  # of the last frames
-        self._rejected = [self.heard.rejected_ids]  # by the frame at hand
-
-    def prototypes(self) -> dict[str, Any]:
-        """What `vio.saved` is to keep, between two frames."""
-        return {"heard": _SILENCE, "_letters": (_SILENCE,) * LAG}
-
-    def hear(self, number: int) -> list[np.ndarray]:
-        """Let `heard` be what frame `number` may know; returns what has to be dropped: ids (n,) of features."""
-        new = [letter for letter in self._letters if self.heard.number < letter.number <= number - LAG]
-        self.heard = new[-1] if new else self.heard
-        return [letter.rejected_ids for letter in new if len(letter.rejected_ids)]
-
-    def reject(self, ids: np.ndarray) -> None:
-        """Features (n,) that the frame at hand finds wanting."""
-        self._rejected.append(ids)
-
-    def unheard(self) -> np.ndarray:
-        """Ids (n,) of features found wanting of which the front end could not know when it looked at the frame at hand."""
-        return np.concatenate([*[letter.rejected_ids for letter in self._letters[1:]], *self._rejected])
-
-    def send(self, number: int, settled: Settled, speed: float, on_beat: bool) -> None:
-        """End the frame at hand."""
-        self._letters = (*self._letters[1:], Feedback(number, settled, np.concatenate(self._rejected), speed, on_beat))
-        self._rejected = [self._rejected[0][:0]]
 
 
 def checksum(picture: np.ndarray) -> int:

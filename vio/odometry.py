@@ -1,20 +1,19 @@
 """The whole algorithm: inertial samples and frames in, navigation states with health out.
 
-A frame passes three steps: it arrives, the front end looks at it, and the back end concludes. With `feed` the front end looks at a frame while
-the one before is concluded, and a keyframe is solved (`vio.solving`) while the next two frames are tracked. So that this changes no bit, what
-the back end has learnt from frame n is known to the front end from frame n + `LAG` on, in any order of work.
+A frame passes three steps: it arrives, the front end looks at it, and the back end concludes. A keyframe is left to be solved
+(`vio.solving`), with more than one thread while the next frame arrives and is looked at. So that this changes no bit, a solution is first
+known when the next frame is concluded; what the front end does with that frame rests on what was known when this one was concluded.
 """
 
 import hashlib
 import math
-from collections import ChainMap, deque
+from collections import ChainMap
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 
-from vio.arrival import LAG, Arrival, Clock, Mailbox, checksum, placed
+from vio.arrival import UNKNOWN, Arrival, Clock, Known, checksum, placed
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import doubtful, initial_state
 from vio.backend.online_calibration import Estimate, Instant
@@ -37,9 +36,9 @@ from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, 
 
 _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
-STATE_VERSION = 3  # of `Odometry.state_dict`
+STATE_VERSION = 4  # of `Odometry.state_dict`
 _PROTOTYPES = {
-    "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_number": 0,
+    "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_known": UNKNOWN, "_rejected": np.zeros(0, np.int64),
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "", "_key_t_ns": 0,
 }  # fmt: skip
 
@@ -59,23 +58,19 @@ class Odometry:
         self.calibration = calibration
         self._is_mono = calibration.right is None
         self._logs, self._threads = logs, threads
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="front end") if threads > 1 else None
-        self._on_their_way: deque[Arrival] = deque()  # looked at or about to be, not concluded
         self.reset()
 
     def reset(self) -> None:
         """Forget everything but calibration and configuration."""
-        wait([arrival.looking for arrival in self._on_their_way])
-        self._on_their_way.clear()
         self._eyes = Eyes(self.calibration, self.config)
         self._front_end = FrontEnd(self.calibration, self.config, self._logs)
         self._back_end = BackEnd(self.calibration, self.config)
         self._solving = Solving(self._threads)
-        self._mail = Mailbox(self._back_end.settled())
+        self._known = UNKNOWN._replace(settled=self._back_end.settled())  # when the last frame was concluded
+        self._rejected = np.zeros(0, np.int64)  # ids of features found wanting since the front end looked
         self._key_t_ns = 0  # stamp of the keyframe being solved
         self._imu, self._monitor = InertialBuffer(self.config.health), HealthMonitor(self.config.health)
         self._pre: Preintegrated | None = None  # since the last keyframe
-        self._number = 0  # of frames that have arrived
         self._last_t_ns: int | None = None
         self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed
         self._last: NavState | None = None
@@ -97,45 +92,19 @@ class Odometry:
         Feed the inertial samples up to the first one at or after `t_ns` before. A frame that is not later than the last one is left
         out: its output has no state, and the reason. Raises ValueError for pictures of another size.
         """
-        self._require_idle("add_frame")
         if self._is_late(t_ns):
             return self._left_out(t_ns, left, right)
         arrival = self._arrive(t_ns, left, right)
         self._look(arrival)
         return self._conclude(arrival)
 
-    def feed(self, t_ns: int, left: np.ndarray, right: np.ndarray | None = None) -> list[FrameOutput]:
-        """As `add_frame`, for whoever has the next frame at hand already: with more than one thread it returns while the front end looks at
-        this frame, with the outputs that were still to come of up to two frames before it. `flush` gives the last ones. The same bits."""
-        if self._ahead is None:
-            return [self.add_frame(t_ns, left, right)]
-        outputs = self.flush() if self._must_wait(t_ns) else []
-        if self._is_late(t_ns):
-            return [*outputs, self._left_out(t_ns, left, right)]
-        arrival = self._arrive(t_ns, left, right)
-        arrival.looking = self._ahead.submit(self._look, arrival)
-        self._on_their_way.append(arrival)
-        while len(self._on_their_way) >= LAG or (len(self._on_their_way) > 1 and not self._solving.is_at_work):
-            outputs.append(self._conclude(self._on_their_way.popleft()))
-        return outputs
-
-    def flush(self) -> list[FrameOutput]:
-        """The outputs of frames that `feed` has left on their way."""
-        outputs = []
-        while self._on_their_way:
-            self._on_their_way[0].looking.result()
-            outputs.append(self._conclude(self._on_their_way.popleft()))
-        return outputs
-
     def finish(self) -> np.ndarray:
         """Wait for the last keyframe to be solved; returns counts (events,) of that work, which no frame has heard of. More frames may follow."""
-        self._require_idle("finish")
         self._solving.wait()
         return self._solving.counts if self._solving.is_pending else new_counts()
 
     def state_dict(self) -> Table:
         """Everything that the coming outputs depend on, as plain arrays by name: `numpy.savez` keeps them without pickle."""
-        self._require_idle("state_dict")
         self._solving.wait()
         parts = [self._front_end.state_dict(), self._back_end.state_dict()]
         parts += [pack(part, part.prototypes(), name) for name, part in self._parts()]
@@ -164,7 +133,7 @@ class Odometry:
     def _parts(self) -> list[tuple[str, Any]]:
         """Helpers whose attributes are saved under their names."""
         parts = {"eyes": self._eyes, "imu": self._imu, "screen": self._imu.screen, "monitor": self._monitor, "standstill": self._standstill}
-        return list((parts | {"mail": self._mail, "beat": self._beat, "mount": self._mount, "solving": self._solving}).items())
+        return list((parts | {"beat": self._beat, "mount": self._mount, "solving": self._solving}).items())
 
     def _identity(self) -> str:
         """Digest of calibration and configuration."""
@@ -192,17 +161,6 @@ class Odometry:
     def _is_late(self, t_ns: int) -> bool:
         return self._last_t_ns is not None and t_ns <= self._last_t_ns
 
-    def _require_idle(self, what: str) -> None:
-        if self._on_their_way:
-            raise RuntimeError(f"Odometry.{what}: frames are on their way; take their outputs by `flush` before")
-
-    def _must_wait(self, t_ns: int) -> bool:
-        """Whether the frames on their way must be concluded before the one stamped t_ns may arrive: at the start, in the dark, and where that is late."""
-        if not self._on_their_way:
-            return False
-        self._on_their_way[-1].looking.result()
-        return self._pre is None or self._front_end.is_holding or self._is_late(t_ns)
-
     def calibration_estimate(self) -> Estimate | None:
         """What is known of the time offset and of the rig's place on the body; None where neither is estimated (`online` in the configuration)."""
         self._solving.wait()
@@ -210,40 +168,40 @@ class Odometry:
 
     def needs_imu_until(self, t_ns: int) -> int:
         """Instant (ns, the IMU's clock) up to which samples are wanted before a frame stamped t_ns."""
-        return t_ns + self._beat.shift_ns(t_ns, self._mail.heard.on_beat) + self._mail.heard.settled.offset_ns
+        return t_ns + self._beat.shift_ns(t_ns, self._known.on_beat) + self._known.settled.offset_ns
 
     def _arrive(self, t_ns: int, left: np.ndarray, right: np.ndarray | None) -> Arrival:
-        """Take in a frame and the inertial samples up to it. The front end must be idle, and has heard what was found up to `LAG` frames before."""
+        """Take in a frame and the inertial samples up to it."""
         clock, frame = Clock(), self._eyes.ordered(StereoFrame(t_ns, left, right))
         self._front_end.check(frame)
-        place = self._beat.enter(t_ns, self._mail.heard.on_beat)
+        place = self._beat.enter(t_ns, self._known.on_beat)
         at_ns = self._on_imu_clock(t_ns + place.moved_ns)
-        for ids in self._mail.hear(self._number):
-            self._front_end.drop(ids)
+        self._front_end.drop(self._rejected)
+        self._rejected = self._rejected[:0]
         span = None if self._at_ns is None else self._imu.span(self._at_ns, at_ns, self._back_end.gyro_var, self._back_end.accel_var)
-        known, since_ns = self._mail.heard.settled, 0 if self._last_t_ns is None else t_ns - self._last_t_ns
+        known, since_ns = self._known.settled, 0 if self._last_t_ns is None else t_ns - self._last_t_ns
         R_C1C0 = np.eye(3) if span is None else turned(span, known.b_g, known.b_a, known.R_BC)
         samples = self._imu.samples
         self._imu.forget(at_ns, self._at_ns is None and not self._initialised_by)
-        arrival = Arrival(self._number, frame, place, at_ns, since_ns, span, samples, R_C1C0, self._imu.take_reasons(), self._unusable(frame, since_ns, R_C1C0))
+        arrival = Arrival(frame, place, at_ns, since_ns, span, samples, R_C1C0, self._imu.take_reasons(), self._unusable(frame, since_ns, R_C1C0))
         if self._front_end.is_holding:  # features wait for a place to look at: the window must be known
             self._catch_up(arrival)
             arrival.expected = self._back_end.expected(self._pre) if self._pre is not None else None
-        self._number, self._last_t_ns, self._at_ns = self._number + 1, t_ns, at_ns
+        self._last_t_ns, self._at_ns = t_ns, at_ns
         arrival.laps["imu"] = clock.lap()
         return arrival
 
     def _on_imu_clock(self, stamp: int) -> int:
         """When the picture of a stamp put on the beat was taken, as far as is known, and after the last one."""
-        at_ns = stamp + self._mail.heard.settled.offset_ns
+        at_ns = stamp + self._known.settled.offset_ns
         return at_ns if self._at_ns is None or at_ns > self._at_ns else self._at_ns + _SHORTEST_NS
 
     def _unusable(self, frame: StereoFrame, since_ns: int, R_C1C0: np.ndarray) -> str:
         """Why a picture cannot be of this moment: it is the last one again, although points a few metres away have moved by more than `health.still_motion`."""
         before, self._picture = self._picture, checksum(frame.left)
-        if before != self._picture or self._mail.heard.speed < 0.0:
+        if before != self._picture or self._known.speed < 0.0:
             return ""
-        angle, way = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0), self._mail.heard.speed * since_ns * 1e-9 / _USUAL_DEPTH
+        angle, way = np.linalg.norm(R_C1C0 - np.eye(3)) / np.sqrt(2.0), self._known.speed * since_ns * 1e-9 / _USUAL_DEPTH
         if (angle + way) * self._eyes.calibration.left.fx <= self.config.health.still_motion:
             return ""
         return "frame_repeated" if frame.left.max() > frame.left.min() else "picture_blind"
@@ -271,7 +229,7 @@ class Odometry:
 
     def _settle(self) -> None:
         """Let the window's new solution be told, and begin a new inertial factor at its biases."""
-        self._mail.reject(self._back_end.rejected_ids)
+        self._rejected = np.concatenate((self._rejected, self._back_end.rejected_ids))
         self._pre = self._back_end.preintegration()
 
     def _conclude(self, arrival: Arrival) -> FrameOutput:
@@ -280,8 +238,7 @@ class Odometry:
         if not arrival.caught_up:
             self._catch_up(arrival)
         clock, counts, frame = Clock(), arrival.counts, arrival.frame
-        rejected = self._mail.unheard()
-        seen = arrival.seen.without(rejected) if len(rejected) else arrival.seen
+        seen = arrival.seen.without(self._rejected) if len(self._rejected) else arrival.seen
         state, work = None, None
         if self._pre is not None:
             state = self._back_end.refine_frame(self._pre, seen.observations, counts)
@@ -305,7 +262,7 @@ class Odometry:
         self._monitor.look(seen, not self._is_mono, self._eyes.other_sees(frame))
         self._last = state
         speed = -1.0 if state is None else math.hypot(*state.v_WB)
-        self._mail.send(arrival.number, self._back_end.settled(), speed, self._beat.follows)
+        self._known = Known(self._back_end.settled(), speed, self._beat.follows)
         health = self._health(frame.t_ns, state)
         if work is not None:
             self._solving.start(work)
@@ -352,7 +309,7 @@ class Odometry:
         state = self._back_end.hold(at_ns, self._pre.dt[0])
         if seen.is_keyframe and rest is not None and rest.seconds >= 2.0 * self._back_end.rest_seconds:
             state = self._back_end.rest_longer(state, rest, counts)
-            self._mail.reject(self._back_end.rejected_ids)
+            self._rejected = np.concatenate((self._rejected, self._back_end.rejected_ids))
         self._pre = self._back_end.preintegration()
         return state
 
@@ -370,7 +327,7 @@ class Odometry:
         self._front_end = FrontEnd(self._eyes.calibration, self.config, self._logs, blind.next_id)
         self._back_end = BackEnd(self._eyes.calibration, self.config)
         self._back_end.take_over(weak)
-        self._mail, self._mount = Mailbox(self._back_end.settled()), MountDoubt(self.config.health.max_mount_evidence)
+        self._rejected, self._mount = self._rejected[:0], MountDoubt(self.config.health.max_mount_evidence)
         self._restarted(state)
         swapped = StereoFrame(frame.t_ns, frame.right, frame.left)
         self._picture = checksum(swapped.left)

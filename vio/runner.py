@@ -2,7 +2,6 @@
 
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -187,42 +186,27 @@ def run(
     begin = time.perf_counter()
     failure, stopped = "", False
     supply = imu_supply(sequence, int(sequence.frame_t_ns[first]))
-    given: deque[LoadedFrame] = deque()  # to the engine, whose outputs are still to come
-    spent: deque[int] = deque()  # ns that the engine took to take each of them in
-
-    def take(outputs: list[FrameOutput]) -> None:
-        for output in outputs:
-            frame = given.popleft()
-            recording.add(output, frame.wait_ns, spent.popleft())
-            if observe:
-                observe(engine, frame.frame, output)
-            if watch:
-                watch(recording.frames, output)
-
     for loaded in frames(sequence, first, last, options.threads):
         if stopped := stop():
             break
-        start, outputs = time.perf_counter_ns(), []
-        try:
-            if loaded.frame is None:
-                outputs = engine.flush()
-            else:
-                given.append(loaded)
-                engine.add_imu(*supply(engine.needs_imu_until(loaded.t_ns)))
-                outputs = engine.feed(loaded.t_ns, loaded.frame.left, loaded.frame.right)
-        except Exception:  # whatever happens in there, the frames before it are a result
-            failure = traceback.format_exc()
-            break
-        if loaded.frame is not None:
-            spent.append(time.perf_counter_ns() - start)
-        take(outputs)
+        output = None
         if loaded.frame is None:
             recording.skip(loaded)
-            if watch:
-                watch(recording.frames, None)
+        else:
+            start = time.perf_counter_ns()
+            try:
+                engine.add_imu(*supply(engine.needs_imu_until(loaded.t_ns)))
+                output = engine.add_frame(loaded.t_ns, loaded.frame.left, loaded.frame.right)
+            except Exception:  # whatever happens in there, the frames before it are a result
+                failure = traceback.format_exc()
+                break
+            recording.add(output, loaded.wait_ns, time.perf_counter_ns() - start)
+            if observe:
+                observe(engine, loaded.frame, output)
+        if watch:
+            watch(recording.frames, output)
     seconds, online = time.perf_counter() - begin, None
     try:
-        take([] if failure else engine.flush())
         recording.end(engine)
         online = engine.calibration_estimate()
     except Exception:

@@ -37,11 +37,6 @@ class Solving:
         except Exception as error:  # told when it is finished, as from a thread
             self._future.set_exception(error)
 
-    @property
-    def is_at_work(self) -> bool:
-        """Whether the work has begun and not ended."""
-        return self._future is not None and not self._future.done()
-
     def wait(self) -> None:
         """Return when the work is done, or at once if there is none. Raises what the work raised."""
         if self._future is not None:
