@@ -143,15 +143,21 @@ def seen(A: Matrix, b: Vector, x0, x1, rho) -> Vector:
     return [((row[0] * x0 + row[1] * x1) + row[2]) + rho * t for row, t in zip(A, b)]
 
 
-def residual(view, x0, x1, rho, scale, xy) -> tuple[Vector, Vector, object]:
-    """(whitened residual, y, 1 / y_z)."""
+def residual(view, x0, x1, rho, scale, xy, left, P) -> tuple[Vector, Vector, object]:
+    """(whitened residual, y, 1 / y_z); left (2,): the left camera's error, of which the share P is taken off."""
     y = seen(*view, x0, x1, rho)
     inverse = 1.0 / y[2]
-    return [scale * (y[k] * inverse - xy[k]) for k in (0, 1)], y, inverse
+    error = [y[k] * inverse - xy[k] for k in (0, 1)]
+    return [scale * (error[k] - P[k][0] * left[0] - P[k][1] * left[1]) for k in (0, 1)], y, inverse
 
 
-def jacobian(view, M, R_h, R_BC, t_BC, x0, x1, rho, scale) -> tuple[Matrix, Matrix]:
-    """J_h (2, 6), J_l (2, 3) of one observation, as in `vio.backend.landmarks.jacobian`."""
+def less_left(J: Matrix, left: Matrix, share: Matrix) -> Matrix:
+    """J less the share of the left camera's rows."""
+    return [[v - a * left[0][j] - b * left[1][j] for j, v in enumerate(row)] for row, (a, b) in zip(J, share)]
+
+
+def jacobian(view, M, R_h, R_BC, t_BC, x0, x1, rho, scale, left_h, left_l, P, own) -> tuple[Matrix, Matrix]:
+    """J_h (2, 6), J_l (2, 3) of one observation beside the left camera's, whitened by `own`; as in `vio.backend.landmarks`."""
     A, shift = view
     y = seen(A, shift, x0, x1, rho)
     inverse = 1.0 / y[2]
@@ -164,15 +170,16 @@ def jacobian(view, M, R_h, R_BC, t_BC, x0, x1, rho, scale) -> tuple[Matrix, Matr
         e = [s * (u - z * w) for u, w in zip(M[a], M[2])]
         g = [e[0] * R_h[0][j] + e[1] * R_h[1][j] + e[2] * R_h[2][j] for j in range(3)]
         J_h.append([*(rho * v for v in e), *cross(ray, g)])
-    return J_h, J_l
+    share = scaled(scale / own, P)
+    return less_left(J_h, left_h, share), less_left(J_l, left_l, share)
 
 
-def observation(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, per_square):
+def observation(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, left, left_h, left_l, P, own, per_square):
     """One observation linearised: H_l (triangle), g_l, G (triangle), gamma and V, all from zero; V also goes to host and target."""
-    r, _, _ = residual(now, x0, x1, rho, scale, xy)
+    r, _, _ = residual(now, x0, x1, rho, scale, xy, left, P)
     squared = r[0] * r[0] + r[1] * r[1]
     weight = 1.0 / (squared * per_square + 1.0)
-    J_h, J_l = jacobian(lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale)
+    J_h, J_l = jacobian(lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, left_h, left_l, P, own)
     wl, wh = scaled(weight, J_l), scaled(weight, J_h)
     g_l = [dot([wl[0][i], wl[1][i]], r) for i in range(3)]
     H_l = [[dot([wl[0][i], wl[1][i]], [J_l[0][j], J_l[1][j]]) for j in range(i + 1)] for i in range(3)]
@@ -183,12 +190,12 @@ def observation(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, per_square
     return squared, H_l, g_l, G, gamma, host, target
 
 
-def replayed(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, weight, delta):
+def replayed(now, lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, xy, left, left_h, left_l, P, own, weight, delta):
     """Share of one observation in the landmark's step, and its new cost."""
-    J_h, J_l = jacobian(lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale)
+    J_h, J_l = jacobian(lin, M, R_h, R_BC, t_BC, x0, x1, rho, scale, left_h, left_l, P, own)
     moved = [weight * a for a in apply(J_h, delta)]
     share = apply(turned(J_l), moved)
-    r, _, _ = residual(now, x0, x1, rho, scale, xy)
+    r, _, _ = residual(now, x0, x1, rho, scale, xy, left, P)
     cost = F(0) + (r[0] * r[0] + r[1] * r[1]) * 0.5
     return share, cost
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from tolerances import TIGHT
+from vio.backend.landmarks import residual
 from vio.backend.preintegration import Preintegrated, integrate, predict, preintegrated, transition
 from vio.backend.residuals import gravity, imu_jacobian, imu_residual
 from vio.events import new_counts
 from vio.lie import so3_exp, so3_log
 
-from windows import RIG, noisy_window, reprojection, reprojection_jacobian
+from windows import CALIBRATION, RIG, noisy_window, reprojection, reprojection_jacobian, views
 
 STEP = 1e-6
 # central differences err by h^2 f'''/6 (about 1e-12 f''') plus rounding, eps |f| / h = 2e-10 |f|: relative to the largest entry
@@ -56,6 +57,32 @@ def test_reprojection_jacobians_equal_finite_differences(camera: int) -> None:
     assert checked > 10
 
 
+def test_the_kernels_residuals_are_those_of_the_geometry() -> None:
+    """Oracle: the projection in numpy. A right picture whose left one is missing is whitened as a left one."""
+    w, _ = noisy_window(6, 4, 12, state_sigma=0.05)
+    w.seen[:6, 2, 0] = False
+    now = views(w.R, w.p)
+    for m, t, c in np.argwhere(w.seen):
+        ahead, r0, r1 = residual(w, RIG, now, m, t, c)
+        assert ahead
+        np.testing.assert_allclose([r0, r1], reprojection(w, m, t, c), atol=TIGHT * RIG.stereo[0])
+
+
+def test_a_slide_of_the_track_cancels_between_the_pictures() -> None:
+    """Oracle: differences of where the right camera sees far points about the middle of the left picture; and with the two pictures of a
+    keyframe moved so, the right one's residual stays."""
+    R_RL, step = CALIBRATION.T_CR[:3, :3].T, 1e-6
+    seen = np.array([[step, 0.0, 1.0], [0.0, step, 1.0], [0.0, 0.0, 1.0]]) @ R_RL.T
+    xy = seen[:, :2] / seen[:, 2:]
+    np.testing.assert_allclose(RIG.beside, (xy[:2] - xy[2]).T / step, atol=1e-5)
+    w, _ = noisy_window(6, 4, 12)
+    m, t = next((m, t) for m, t in np.argwhere(w.seen[:, :, 1]) if w.seen[m, t, 0])
+    before, slide = reprojection(w, m, t, 1), np.array([3e-3, -2e-3])
+    w.xy[m, t, 0] += slide
+    w.xy[m, t, 1] += RIG.beside @ slide
+    np.testing.assert_allclose(reprojection(w, m, t, 1), before, atol=1e-9 * RIG.stereo[0])
+
+
 def test_pictures_of_the_host_do_not_depend_on_its_pose() -> None:
     """Oracle: geometry: an anchored landmark moves with its host; the residual is the same after any motion, and J_h + J_t = 0."""
     w, _ = noisy_window(4, 3, 6)
@@ -65,7 +92,7 @@ def test_pictures_of_the_host_do_not_depend_on_its_pose() -> None:
         np.testing.assert_allclose(J_h + J_t, 0.0, atol=TIGHT * np.abs(J_h).max())
         close(J_l, differences(lambda d: reprojection(moved_point(w, m, d), m, h, 1), 3))
         far = moved_pose(w, h, np.array([3.0, -2.0, 1.0, 0.5, 2.0, -1.0]))
-        np.testing.assert_allclose(reprojection(far, m, h, 1), reprojection(w, m, h, 1), atol=TIGHT * RIG.scale[1])
+        np.testing.assert_allclose(reprojection(far, m, h, 1), reprojection(w, m, h, 1), atol=TIGHT * RIG.stereo[0])
 
 
 def test_jacobians_stay_at_the_linearisation_points() -> None:

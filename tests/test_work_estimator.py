@@ -158,7 +158,8 @@ def _scene() -> dict:
     rotation, camera = (np.linalg.qr(RNG.normal(size=(3, 3)))[0] for _ in "rc")
     x0, x1, rho, scale = (ob.F(v) for v in (0.2, -0.1, 0.4, 700.0))
     return dict(now=view, lin=view, M=lift(RNG.normal(size=(3, 3))), R_h=lift(rotation), R_BC=lift(camera), t_BC=lift(RNG.normal(size=3)),
-                x0=x0, x1=x1, rho=rho, scale=scale, xy=lift(np.array([0.1, 0.2])))
+                x0=x0, x1=x1, rho=rho, scale=scale, xy=lift(np.array([0.1, 0.2])), left=lift(RNG.normal(size=2)), left_h=lift(RNG.normal(size=(2, 6))),
+                left_l=lift(RNG.normal(size=(2, 3))), P=lift(RNG.normal(size=(2, 2))), own=ob.F(300.0))
 
 
 def test_an_observation_and_its_replay_cost_their_closed_forms() -> None:
@@ -166,8 +167,8 @@ def test_an_observation_and_its_replay_cost_their_closed_forms() -> None:
     scene, per_square = _scene(), 1e-7
     (_, H_l, g_l, G, gamma, V, _), ops = counted(lambda: ob.observation(**scene, per_square=ob.F(per_square)))
     assert ops == flops(work_per_event(CONFIG)[Event.REPROJECTION])
-    J_h, J_l = (plain(J) for J in ob.jacobian(*(scene[k] for k in ("lin", "M", "R_h", "R_BC", "t_BC", "x0", "x1", "rho", "scale"))))
-    r = plain(ob.residual(*(scene[k] for k in ("now", "x0", "x1", "rho", "scale", "xy")))[0])
+    J_h, J_l = (plain(J) for J in ob.jacobian(*(scene[k] for k in ("lin", "M", "R_h", "R_BC", "t_BC", "x0", "x1", "rho", "scale", "left_h", "left_l", "P", "own"))))
+    r = plain(ob.residual(*(scene[k] for k in ("now", "x0", "x1", "rho", "scale", "xy", "left", "P")))[0])
     w = 1.0 / (1.0 + per_square * r @ r)
     np.testing.assert_allclose(plain(g_l), w * J_l.T @ r, rtol=TIGHT)
     np.testing.assert_allclose(plain(gamma), w * J_h.T @ r, rtol=TIGHT)

@@ -67,13 +67,27 @@ def seen_from(R_WB: np.ndarray, p_WB: np.ndarray, camera: int, points: np.ndarra
     return xy, (y[:, 2] > 0.3) & (np.abs(xy[:, 0]) < 0.75) & (np.abs(xy[:, 1]) < 0.5)
 
 
-def reprojection(w: window.Window, m: int, t: int, c: int) -> np.ndarray | None:
-    """Whitened residual (2,) of one observation straight from the geometry; None behind the camera."""
+def whitening(w: window.Window, m: int, t: int, c: int, left_counts: bool = True) -> tuple[float, np.ndarray]:
+    """Scale of an observation's error, and the share P (2, 2) of the left camera's error to take from it before."""
+    if c == 1 and w.seen[m, t, 0] and left_counts:
+        return RIG.stereo[0], RIG.beside
+    return RIG.scale[c] * RIG.fade[t - w.host[m]], np.zeros((2, 2))
+
+
+def _error(w: window.Window, m: int, t: int, c: int) -> np.ndarray | None:
+    """Error (2,) of one observation on the normalised image plane straight from the geometry; None behind the camera."""
     x, y, rho = w.point[m]
     in_host = RIG.R_BC @ np.array([x, y, 1.0]) + rho * RIG.t_BC
     in_target = w.R[t].T @ (w.R[w.host[m]] @ in_host + rho * (w.p[w.host[m]] - w.p[t]))
     seen = RIG.R_cam[c] @ in_target + rho * RIG.t_cam[c]
-    return None if seen[2] < landmarks.NEAREST else RIG.scale[c] * (seen[:2] / seen[2] - w.xy[m, t, c])
+    return None if seen[2] < landmarks.NEAREST else seen[:2] / seen[2] - w.xy[m, t, c]
+
+
+def reprojection(w: window.Window, m: int, t: int, c: int) -> np.ndarray | None:
+    """Whitened residual (2,) of one observation straight from the geometry; None behind the camera."""
+    own, left = _error(w, m, t, c), _error(w, m, t, 0)
+    scale, P = whitening(w, m, t, c, left is not None)
+    return None if own is None else scale * (own - P @ left if P.any() else own)
 
 
 def views(R: np.ndarray, p: np.ndarray) -> Views:
@@ -83,10 +97,20 @@ def views(R: np.ndarray, p: np.ndarray) -> Views:
     return out
 
 
+def jacobian(w: window.Window, rig: window.Rig, lin: Views, m: int, t: int, c: int) -> tuple[np.ndarray, np.ndarray]:
+    """(J_h, J_l) of one whitened observation, put together of what the kernel gives of each camera."""
+    scale, P = whitening(w, m, t, c)
+    J_h, J_l, left_h, left_l = np.empty((2, 6)), np.empty((2, 3)), np.zeros((2, 6)), np.zeros((2, 3))
+    assert landmarks.jacobian(w, rig, lin, w.R_lin[w.host[m]], m, t, c, scale, J_h, J_l)
+    if P.any():
+        assert landmarks.jacobian(w, rig, lin, w.R_lin[w.host[m]], m, t, 0, scale, left_h, left_l)
+    return J_h - P @ left_h, J_l - P @ left_l
+
+
 def reprojection_jacobian(w: window.Window, m: int, t: int, c: int) -> list[np.ndarray]:
     """(J_h, J_t, J_l) of one observation by the kernels."""
-    lin, J_h, J_l = views(w.R_lin, w.p_lin), np.empty((2, 6)), np.empty((2, 3))
-    assert landmarks.jacobian(w, RIG, lin, w.R_lin[w.host[m]], m, t, c, J_h, J_l)
+    lin = views(w.R_lin, w.p_lin)
+    J_h, J_l = jacobian(w, RIG, lin, m, t, c)
     return [J_h, -J_h @ lin.Y[w.host[m], t], J_l]
 
 

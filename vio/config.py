@@ -69,7 +69,8 @@ class BackEndConfig:
     iterations: int = 2  # Gauss-Newton steps at most per keyframe
     cost_tolerance: float = 1e-3  # we stop when |cost change| / cost < cost_tolerance
     frame_iterations: int = 3  # Gauss-Newton steps of the per-frame refinement
-    pixel_sigma: float = 0.3  # px; of true tracks, measured on renders
+    pixel_sigma: float = 0.3  # px that a track slides on its surface from keyframe to keyframe, measured on renders
+    stereo_sigma: float = 0.25  # px between the two pictures of a keyframe, in which a track has slid alike
     cauchy: float = 2.0  # whitened residual at which an observation counts half (Cauchy's loss)
     gate: float = 8.0  # whitened residual above which an observation is rejected
     max_landmarks: int = 1000
@@ -288,6 +289,7 @@ _LIMITS = (
     ("backend.frame_iterations", 0, 100),
     ("backend.max_landmarks", 50, 20000),
     ("backend.pixel_sigma", 1e-3, 100.0),
+    ("backend.stereo_sigma", 1e-3, 100.0),
     ("backend.cauchy", 1e-3, 1e6),
     ("backend.gate", 0.1, 1e9),
     ("backend.min_depth", 1e-3, 10.0),

@@ -91,13 +91,16 @@ def imu_factor(config: Config) -> Work:
 
 
 def _residual() -> Flops:
-    """Whitened residual of one observation: one reciprocal, two products with it, two with the scale."""
-    return SEEN.plus(Flops(2, 4, 1))
+    """Whitened residual of one observation: one reciprocal, two products with it, the left camera's share taken off, two with the scale.
+
+    The share, here and in the Jacobians, is that of the right camera's observations and charged to all of them.
+    """
+    return SEEN.plus(Flops(2, 4, 1), Flops(4, 4))
 
 
 def _jacobian() -> Flops:
-    """J_h (2, 6) and J_l (2, 3) of one observation: the ray in the host's body, then two rows."""
-    return SEEN.plus(Flops(9, 9 + 1, 1), Flops(15, 31).times(2))
+    """J_h (2, 6) and J_l (2, 3) of one observation: the ray in the host's body, two rows, and the left camera's share of them."""
+    return SEEN.plus(Flops(9, 9 + 1, 1), Flops(15, 31).times(2), Flops(0, 4, 1), Flops(36, 36))
 
 
 def reprojection(config: Config) -> Work:

@@ -332,4 +332,12 @@ def _make_rig(calibration: Calibration, config: Config) -> window.Rig:
     scale = np.array([0.5 * (c.fx + c.fy) / config.backend.pixel_sigma for c in (calibration.left, right)])
     R_cam, t_cam = np.stack([T_CB[:3, :3], T_RB[:3, :3]]), np.stack([T_CB[:3, 3], T_RB[:3, 3]])
     T_BC = np.ascontiguousarray(calibration.T_BC, np.float64)
-    return window.Rig(np.ascontiguousarray(T_BC[:3, :3]), np.ascontiguousarray(T_BC[:3, 3]), R_cam, t_cam, scale)
+    sigma, age, stereo_sigma = config.backend.pixel_sigma, np.arange(config.backend.window + 1), config.backend.stereo_sigma
+    fade, stereo = sigma / np.hypot(stereo_sigma, sigma * age), np.array([0.5 * (right.fx + right.fy) / stereo_sigma])
+    beside = _beside(R_cam[1] @ R_cam[0].T)
+    return window.Rig(np.ascontiguousarray(T_BC[:3, :3]), np.ascontiguousarray(T_BC[:3, 3]), R_cam, t_cam, scale, fade, beside, stereo)
+
+
+def _beside(R_RL: np.ndarray) -> np.ndarray:
+    """By how much (2, 2) the right camera sees a far point in the middle of the left picture moved when the left one does."""
+    return np.ascontiguousarray(R_RL[:2, :2] - np.outer(R_RL[:2, 2] / R_RL[2, 2], R_RL[2, :2])) / R_RL[2, 2]

@@ -1,8 +1,13 @@
 """Reprojection factors with the landmarks eliminated: cost, linearisation, Schur complement, back-substitution.
 
 A landmark is (x, y, rho) in its host's left camera C: the ray (x, y, 1) and the inverse of its depth (Civera et al. 2008, anchored).
-Residual: scale * (y_xy / y_z - xy), with y of `views`. Jacobians are evaluated at the linearisation points (first-estimate Jacobians,
+Error: e = y_xy / y_z - xy, with y of `views`. Jacobians are evaluated at the linearisation points (first-estimate Jacobians,
 Huang et al. 2010). The target's Jacobian follows from the host's, so that each observation adds to the pair (host, target) alone.
+
+A track slides along its surface as the picture of it changes, a little further in the same direction from keyframe to keyframe, and takes
+its match in the right picture along. So the left error of a keyframe `age` after the host's is whitened by a deviation that grows with age
+(`Rig.fade`), and in place of the right error stands e_right - P e_left, in which the slide cancels: it is as small in every keyframe
+(`Rig.stereo`). Where the left one is missing the right one is whitened as a left one.
 """
 
 import math
@@ -64,12 +69,32 @@ def cauchy_cost(squared, cauchy):
 
 
 @njit(inline="always")
-def residual(w, rig, views, m, t, c):
-    """Whitened residual of landmark row m in camera c of keyframe t: (in front of the camera, r0, r1)."""
+def error(w, views, m, t, c):
+    """Error of landmark row m in camera c of keyframe t on the normalised image plane: (in front of the camera, e0, e1)."""
     y0, y1, y2 = seen_at(views, w.host[m], t, c, w.point[m, 0], w.point[m, 1], w.point[m, 2])
     if y2 < NEAREST:
         return False, 0.0, 0.0
-    return True, rig.scale[c] * (y0 / y2 - w.xy[m, t, c, 0]), rig.scale[c] * (y1 / y2 - w.xy[m, t, c, 1])
+    return True, y0 / y2 - w.xy[m, t, c, 0], y1 / y2 - w.xy[m, t, c, 1]
+
+
+@njit(inline="always")
+def beside(rig, e0, e1, l0, l1):
+    """The right error less what the left error makes there, (2,)."""
+    P = rig.beside
+    return e0 - (P[0, 0] * l0 + P[0, 1] * l1), e1 - (P[1, 0] * l0 + P[1, 1] * l1)
+
+
+@njit(inline="always")
+def residual(w, rig, views, m, t, c):
+    """Whitened residual of landmark row m in camera c of keyframe t: (in front of the camera, r0, r1)."""
+    ahead, e0, e1 = error(w, views, m, t, c)
+    scale = rig.scale[c] * rig.fade[t - w.host[m]]
+    if c == 1 and w.seen[m, t, 0]:
+        left, l0, l1 = error(w, views, m, t, 0)
+        if left:
+            e0, e1 = beside(rig, e0, e1, l0, l1)
+            scale = rig.stereo[0]
+    return ahead, scale * e0, scale * e1
 
 
 @leaf
@@ -88,17 +113,17 @@ def cost(w, rig, views, n, cauchy):
 
 
 @leaf
-def jacobian(w, rig, lin, R_h, m, t, c, J_h, J_l):
-    """Jacobians of the whitened residual in the views `lin`: J_h (2, 6) host pose, J_l (2, 3) landmark; False if it is behind the camera.
+def jacobian(w, rig, lin, R_h, m, t, c, scale, J_h, J_l):
+    """Jacobians of `scale` times the error in the views `lin`: J_h (2, 6) host pose, J_l (2, 3) landmark; False if it is behind the camera.
 
-    R_h (3, 3): attitude of the host there. With e the row of d(residual)/dq, q the lever rho (X - p_t) in W, and b the ray in the
+    R_h (3, 3): attitude of the host there. With e the row of d(scale error)/dq, q the lever rho (X - p_t) in W, and b the ray in the
     host's body: J_h = (rho e, b x R_h^T e).
     """
     h, rho = w.host[m], w.point[m, 2]
     y0, y1, y2 = seen_at(lin, h, t, c, w.point[m, 0], w.point[m, 1], rho)
     if y2 < NEAREST:
         return False
-    s, R_BC, t_BC = rig.scale[c] / y2, rig.R_BC, rig.t_BC
+    s, R_BC, t_BC = scale / y2, rig.R_BC, rig.t_BC
     b0 = R_BC[0, 0] * w.point[m, 0] + R_BC[0, 1] * w.point[m, 1] + R_BC[0, 2] + rho * t_BC[0]
     b1 = R_BC[1, 0] * w.point[m, 0] + R_BC[1, 1] * w.point[m, 1] + R_BC[1, 2] + rho * t_BC[1]
     b2 = R_BC[2, 0] * w.point[m, 0] + R_BC[2, 1] * w.point[m, 1] + R_BC[2, 2] + rho * t_BC[2]
@@ -134,30 +159,56 @@ def invert3(A, lam, out):
 
 
 @leaf
+def _subtract(J_h, J_l, left_h, left_l, P, share):
+    """Take share P of the left camera's rows (2, 6), (2, 3) from those of the right one."""
+    for i in range(2):
+        a, b = share * P[i, 0], share * P[i, 1]
+        for j in range(6):
+            J_h[i, j] -= a * left_h[0, j] + b * left_h[1, j]
+        for j in range(3):
+            J_l[i, j] -= a * left_l[0, j] + b * left_l[1, j]
+
+
+@leaf
+def _inform(H_l, g_l, J_l, r0, r1, weight):
+    """Add what an observation says of the landmark alone."""
+    for i in range(3):
+        g_l[i] += weight * (J_l[0, i] * r0 + J_l[1, i] * r1)
+        for j in range(3):
+            H_l[i, j] += weight * (J_l[0, i] * J_l[0, j] + J_l[1, i] * J_l[1, j])
+
+
+@leaf
 def _observe(w, rig, s, n, cauchy, m, H_l, counts):
     """Linearise the observations of landmark m: fills H_l (3, 3), s.g_l[m] and the first k rows of the observation buffers; returns k.
 
-    The host's own pictures do not depend on its pose: they inform the landmark alone and take no row.
+    The host's own pictures do not depend on its pose: they inform the landmark alone, and their rows are given up.
     """
-    h, k, g_l = w.host[m], 0, s.g_l[m]
+    h, k = w.host[m], 0
     H_l[:] = 0.0
-    g_l[:] = 0.0
+    s.g_l[m, :] = 0.0
     for t in range(h, n):
+        at, own, l0, l1 = k, 0.0, 0.0, 0.0
         for c in range(2):
             if not w.seen[m, t, c]:
                 continue
-            ahead, r0, r1 = residual(w, rig, s.now, m, t, c)
-            if not ahead or not jacobian(w, rig, s.lin, w.R_lin[h], m, t, c, s.J_h[k], s.J_l[k]):
+            ahead, e0, e1 = error(w, s.now, m, t, c)
+            scale = rig.scale[c] * rig.fade[t - h] if own == 0.0 else rig.stereo[0]
+            if not ahead or not jacobian(w, rig, s.lin, w.R_lin[h], m, t, c, scale, s.J_h[at], s.J_l[at]):
                 continue
             counts[Event.REPROJECTION] += 1
-            weight, J_l = cauchy_weight(r0 * r0 + r1 * r1, cauchy), s.J_l[k]
-            for i in range(3):
-                g_l[i] += weight * (J_l[0, i] * r0 + J_l[1, i] * r1)
-                for j in range(3):
-                    H_l[i, j] += weight * (J_l[0, i] * J_l[0, j] + J_l[1, i] * J_l[1, j])
-            if t > h:
-                s.r[k, 0], s.r[k, 1], s.weight[k], s.target[k] = r0, r1, weight, t
-                k += 1
+            if own > 0.0:
+                e0, e1 = beside(rig, e0, e1, l0, l1)
+                _subtract(s.J_h[at], s.J_l[at], s.J_h[at - 1], s.J_l[at - 1], rig.beside, scale / own)
+            elif c == 0:
+                own, l0, l1 = scale, e0, e1
+            r0, r1 = scale * e0, scale * e1
+            weight = cauchy_weight(r0 * r0 + r1 * r1, cauchy)
+            _inform(H_l, s.g_l[m], s.J_l[at], r0, r1, weight)
+            s.r[at, 0], s.r[at, 1], s.weight[at], s.target[at] = r0, r1, weight, t
+            at += 1
+        if t > h:
+            k = at
     return k
 
 

@@ -58,7 +58,7 @@ def gate(w, rig, views, n, limit, rejected):
         whole = False
         left = 0
         for t in range(w.host[m], n):
-            for c in range(2):
+            for c in range(1, -1, -1):  # the right one first: it is told by its distance from the left one
                 if not w.seen[m, t, c]:
                     continue
                 ahead, r0, r1 = residual(w, rig, views, m, t, c)
@@ -67,6 +67,9 @@ def gate(w, rig, views, n, limit, rejected):
                 else:
                     w.seen[m, t, c] = False
                     whole = whole or c == 0 and (t == w.host[m] or t == n - 1)
+                    if c == 0 and w.seen[m, t, 1]:  # the match was made where the track is
+                        w.seen[m, t, 1] = False
+                        left -= 1
         if whole or left < 2:
             rejected[k] = w.ids[m]
             k += 1

@@ -41,7 +41,9 @@ class Window(NamedTuple):
 class Rig(NamedTuple):
     """Extrinsics and noise as kernels take them. R_BC, t_BC: host camera to body. R_cam (2, 3, 3), t_cam (2, 3): body to left, right.
 
-    scale (2,): focal length over pixel sigma of each camera, so that residuals are whitened.
+    scale (2,): focal length over pixel sigma of each camera, so that residuals are whitened; fade (N,): what is left of it so many
+    keyframes after a landmark's host. beside (2, 2): how a small shift in the left picture shows in the right one; stereo (1,): focal
+    length over the sigma of what a match in the right picture adds to that.
     """
 
     R_BC: np.ndarray
@@ -49,6 +51,9 @@ class Rig(NamedTuple):
     R_cam: np.ndarray
     t_cam: np.ndarray
     scale: np.ndarray
+    fade: np.ndarray
+    beside: np.ndarray
+    stereo: np.ndarray
 
 
 def new_window(keyframes: int, landmarks: int) -> Window:
