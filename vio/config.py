@@ -76,8 +76,8 @@ class BackEndConfig:
     max_landmarks: int = 1000
     min_depth: float = 0.15  # m
     max_depth: float = 100.0  # m
-    gyro_noise_scale: float = 2.0  # multiplies the calibrated density, which is that of a sensor at rest:
-    accel_noise_scale: float = 8.0  # in flight there are vibration, scale errors and the motion between samples
+    gyro_noise_scale: float = 3.0  # multiplies the calibrated density, which is that of a sensor at rest:
+    accel_noise_scale: float = 12.0  # in flight there are vibration, scale errors and the motion between samples
     arithmetic: str = "float64"  # of the linear solver: "float64", "float32" or "mN", a mantissa of N explicit bits (1 to 52)
 
 

@@ -6,8 +6,11 @@ Navigation", 2001, section 5.4). An average above its bounds belongs to an estim
 
 The estimator fixes position and yaw of its first pose, for nothing observes them; so ground truth is moved onto the estimate by the
 position and the yaw of the first pose (Zhang and Scaramuzza, "A Tutorial on Quantitative Trajectory Evaluation for
-Visual(-Inertial) Odometry", 2018: four degrees of freedom, a single state). Position and yaw drift: their
-errors stay alike for longer than the second between samples, and their bounds are narrower than they should be.
+Visual(-Inertial) Odometry", 2018: four degrees of freedom, a single state).
+
+Position and yaw drift: their errors stay alike for much longer than the second between samples, of which many then are worth few
+independent ones. How many they are worth is read from the whitened errors themselves: for Gaussian ones whose autocorrelation is r_j at j
+samples' distance, the variance of the mean of n squares is that of n / (1 + 2 sum_j (1 - j / n) r_j^2) independent ones (Bartlett 1946).
 """
 
 from dataclasses import dataclass
@@ -28,8 +31,9 @@ _SINGULAR = 1e-6  # of smallest to largest eigenvalue; run folders keep covarian
 
 @dataclass(frozen=True)
 class Nees:
-    """NEES of one part of the state, averaged over `samples` states a second and more apart; low, high: its 95 % bounds. None without samples.
+    """NEES of one part of the state, averaged over `samples` states a second and more apart, which are worth `independent` ones.
 
+    low, high: its 95 % bounds. None without samples.
     Of the run's other states: without_truth, initialising (before vision has settled the state) and singular (no covariance to divide by)
     count those that could not be samples. missing: why there is no average, in words.
     """
@@ -39,6 +43,7 @@ class Nees:
     low: float | None
     high: float | None
     samples: int
+    independent: float
     without_truth: int
     initialising: int
     singular: int
@@ -121,15 +126,16 @@ def _of_part(t_ns: np.ndarray, found: Errors, part: int, P: np.ndarray, initiali
     """NEES of part number `part` with covariances P (n, 3, 3)."""
     known = found.known[:, part]
     usable = known & ~initialising
-    good = usable & regular(P)
-    values = squared(found.tangent[:, DOF * part : DOF * part + DOF], P, good)
+    good, error = usable & regular(P), found.tangent[:, DOF * part : DOF * part + DOF]
+    values = squared(error, P, good)
     good &= np.isfinite(values)
     counts = int((~known).sum()), int((known & initialising).sum()), int((usable & ~good).sum())
     chosen = np.flatnonzero(good & (np.arange(len(t_ns)) != found.first))
     chosen = chosen[spaced(t_ns[chosen], SPACING_NS)]
     if len(chosen) == 0:
-        return Nees(DOF, None, None, None, 0, *counts, missing or "no state to judge: all are left out")
-    return Nees(DOF, float(values[chosen].mean()), *bounds(DOF, len(chosen)), len(chosen), *counts)
+        return Nees(DOF, None, None, None, 0, 0.0, *counts, missing or "no state to judge: all are left out")
+    worth = independent(np.linalg.solve(np.linalg.cholesky(P[chosen]), error[chosen][:, :, None])[:, :, 0])
+    return Nees(DOF, float(values[chosen].mean()), *bounds(DOF, worth), len(chosen), worth, *counts)
 
 
 def squared(error: np.ndarray, P: np.ndarray, good: np.ndarray) -> np.ndarray:
@@ -156,7 +162,21 @@ def spaced(t_ns: np.ndarray, spacing_ns: int) -> np.ndarray:
     return np.array(kept, np.int64)
 
 
-def bounds(dof: int, samples: int) -> tuple[float, float]:
+def independent(whitened: np.ndarray) -> float:
+    """How many independent samples the errors (n, k) are worth for the mean of their squares; each whitened by its own covariance.
+
+    The sum over distances ends at the first whose autocorrelation is not above two of its deviations for independent errors, 1 / sqrt(n k).
+    """
+    (n, k), total, spread = whitened.shape, float((whitened**2).sum()), 1.0
+    for j in range(1, n if total > 0.0 else 1):
+        r = float((whitened[j:] * whitened[:-j]).sum()) / total * n / (n - j)
+        if r < 2.0 / np.sqrt(n * k):
+            break
+        spread += 2.0 * (1.0 - j / n) * min(r, 1.0) ** 2
+    return n / spread
+
+
+def bounds(dof: int, samples: float) -> tuple[float, float]:
     """The interval that holds the average of `samples` independent values of chi-square with dof degrees of freedom 95 % of the time."""
     from scipy.stats import chi2
 

@@ -45,8 +45,8 @@ class Opening:
         return self._is_mono and not w.frozen[1]
 
     def rig(self, rig: Rig) -> Rig:
-        """The rig with the trust in pixels that an open window has."""
-        return rig._replace(scale=self._trust * rig.scale)
+        """The rig with the trust in pixels that an open window has, whose keyframes are too close for tracks to slide far."""
+        return rig._replace(scale=self._trust * rig.scale, fade=np.ones_like(rig.fade))
 
     def hurries(self, w: Window, seconds: float, covariance: np.ndarray) -> bool:
         """Whether a frame so many seconds after the last keyframe, of covariance (15, 15), is to be one although the front end does not ask for it."""

@@ -81,12 +81,12 @@ def _consistency(card: "Scorecard") -> "Table":
     """NEES by part of the state."""
     from hwmodel.summary import Table
 
-    columns = ("of", "average", "dof", "from", "to", "samples", "verdict", "no truth", "initialising", "singular")
+    columns = ("of", "average", "dof", "from", "to", "samples", "worth", "verdict", "no truth", "initialising", "singular")
     rows = []
     for part, n in card.nees.items():
         numbers = (_NONE if value is None else value for value in (n.average, n.dof, n.low, n.high))
-        rows.append((part.replace("_", " "), *numbers, n.samples, n.verdict or n.missing, n.without_truth, n.initialising, n.singular))
-    note = "average of states a second apart, its 95 % bounds, and states left out; position and yaw drift, so that their bounds are narrower than they should be"
+        rows.append((part.replace("_", " "), *numbers, n.samples, round(n.independent, 1), n.verdict or n.missing, n.without_truth, n.initialising, n.singular))
+    note = "average of states a second apart and its 95 % bounds, for as many independent samples as errors that resemble each other are worth; states left out"
     return Table("NEES", columns, rows, note)
 
 
