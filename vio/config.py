@@ -69,8 +69,8 @@ class BackEndConfig:
     iterations: int = 2  # Gauss-Newton steps at most per keyframe
     cost_tolerance: float = 1e-3  # we stop when |cost change| / cost < cost_tolerance
     frame_iterations: int = 3  # Gauss-Newton steps of the per-frame refinement
-    pixel_sigma: float = 0.3  # px that a track slides on its surface from keyframe to keyframe, measured on renders
-    stereo_sigma: float = 0.25  # px between the two pictures of a keyframe, in which a track has slid alike
+    pixel_sigma: float = 0.3  # px that a track slides on its surface from keyframe to keyframe; 0.25 to 0.4 on renders
+    stereo_sigma: float = 0.25  # px between the two pictures of a keyframe, in which a track has slid alike; 0.06 on renders, but alike for a dozen keyframes
     cauchy: float = 2.0  # whitened residual at which an observation counts half (Cauchy's loss)
     gate: float = 8.0  # whitened residual above which an observation is rejected
     max_landmarks: int = 1000
