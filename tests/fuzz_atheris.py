@@ -3,8 +3,10 @@
 The readers and the verdict are those of the test suite; what is searched for is any exception that is none of tinyvio's.
 """
 
+import struct
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +43,7 @@ def readers(folder: Path) -> dict[str, tuple[dict[str, bytes], Callable[[Path], 
         "table": ({"d.csv": made[csv][:2000]}, lambda path: tables.read_numbers(path, 6)),
         "poses": ({"p.txt": b"1.5 0 0 0 0 0 0 1\n2.5 0 0 0 0 0 0 1\n"}, read_poses),
         "images": (fuzzing.images(), lambda path: decode(path.read_bytes(), "x", 32, 24)),
+        "png": ({"even": bytes(24 * 33), "odd": b"\x01\x09" + zlib.compress(bytes(24 * 33))}, _same_as_opencv),
         "zip": ({"a.zip": packed["a.zip"]}, lambda path: archive.unpack(path, _emptied(out), None, False, lambda done, total: None)),
         "directory": ({"a.zip": packed["a.zip"]}, lambda path: archive.locate(FileSource(path), "mav0/imu0/sensor.yaml")),
         "tar": ({"a.tar": packed["b.tar"]}, lambda path: archive.unpack(path, _emptied(out), None, False, lambda done, total: None)),
@@ -60,6 +63,23 @@ def _kalibr(folder: Path) -> dict[str, bytes]:
     folder.mkdir()
     kalibr.write_pair(folder, RIG, NAMES)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _same_as_opencv(path: Path) -> None:
+    """A grey PNG whose checksums are right around bytes that may be anything: rows with their filters, or the stream itself. What our reader takes, OpenCV reads alike."""
+    import cv2
+    import numpy as np
+
+    from vio.io.png import plain_grey
+
+    data = path.read_bytes().ljust(3, b"\0")
+    stream = data[2:] if data[0] % 2 else zlib.compress(data[2:].ljust(24 * 33, b"\0")[: 24 * 33], 1)
+    cut = data[1] % len(stream)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 32, 24, 8, 0, 0, 0, 0)), (b"IDAT", stream[:cut]), (b"IDAT", stream[cut:]), (b"IEND", b"")]
+    blocks = (struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts)
+    whole = b"\x89PNG\r\n\x1a\n" + b"".join(blocks)
+    ours, theirs = plain_grey(whole, 32, 24), cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert ours is None or (theirs is not None and np.array_equal(ours, theirs))
 
 
 def _state_reader() -> Callable[[Path], object]:
