@@ -168,7 +168,7 @@ class HealthConfig:
     max_velocity_sigma: float = 0.3  # m/s, of the three components together
     flat_picture: float = 1.5  # grey levels of deviation between pixels far apart; below it a right picture shows nothing, noise of the sensor stays below
     min_stereo: float = 0.1  # share of a keyframe's features found in the right picture; below it depth comes from motion alone
-    max_mount_evidence: float = 60.0  # squared turn of the rig of cameras over its covariance; flights as calibrated stay below 25, a third of a degree comes to 100
+    max_mount_evidence: float = 45.0  # squared turn of the rig of cameras over its covariance; flights as calibrated stay below 25, half a degree comes to 85
     swap_after: float = 0.2  # s for which the leading camera is blind while the other sees, until that one leads
     restart_after: float = 10.0  # s without vision after which the window is opened anew
     max_speed: float = 100.0  # m/s; beyond this and the next two the state makes no sense and the window is opened anew

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 _MEMORY = 20.0  # s in which a keyframe's weight falls to 1/e: so much evidence and no more comes of a small turn, however long the flight
-_FEWEST = 20  # keyframes, by weight, before anything is said
+_FEWEST = 12  # keyframes, by weight, before anything is said
 _NO_TURN = 1e-9  # rad^2, added where the rig has not turned
 
 
