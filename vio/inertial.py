@@ -4,13 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, integrate_span, preintegrated
+from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span
 from vio.config import HealthConfig
-from vio.events import new_counts
+from vio.events import Event
 from vio.health import ImuScreen, Samples
-from vio.lie import orthonormalised
+from vio.kernels import njit
+from vio.lie import matmul, matmul_t, orthonormalised
 
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
+_EVENTS = len(Event)
 _HISTORY_NS = 1_000_000_000  # samples kept before the first frame
 
 
@@ -76,11 +78,14 @@ class InertialBuffer:
         self._samples = t[keep:], w[keep:], a[keep:]
 
 
-def turned(span: Span, b_g: np.ndarray, b_a: np.ndarray, R_BC: np.ndarray) -> np.ndarray:
-    """R_C1C0 (3, 3), the gyro's rotation of camera rays over a span, with biases (3,) and the camera's attitude R_BC (3, 3) on the body."""
-    step = preintegrated(b_g, b_a)
-    integrate_span(step, *span, new_counts())
-    return orthonormalised(np.ascontiguousarray(R_BC.T @ step.dR.T @ R_BC))
+@njit
+def turned(span, b_g, b_a, R_BC):
+    """R_C1C0 (3, 3), the gyro's rotation of camera rays over a `Span`, with biases (3,) and the camera's attitude R_BC (3, 3) on the body."""
+    bias = np.empty(6)
+    bias[:3], bias[3:] = b_g, b_a
+    step = Preintegrated(np.zeros(1), np.eye(3), np.zeros(3), np.zeros(3), bias, np.zeros((0, 6)), np.zeros((0, 0)))
+    integrate_span(step, span.t_ns, span.w_B, span.a_B, span.begin, span.end, 0.0, 0.0, np.zeros(_EVENTS, np.int64))
+    return orthonormalised(matmul(matmul_t(R_BC, step.dR.T), R_BC))
 
 
 def rate_at(samples: Samples, t_ns: int) -> np.ndarray:

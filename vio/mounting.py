@@ -6,6 +6,7 @@ depends on the weights and an error b of the gyro's bias. Least squares over the
 by the residuals: s is unknown, but whether s d is zero can be asked.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ class MountDoubt:
     def hear(self, seconds: float, dR: np.ndarray, R_predicted: np.ndarray, R: np.ndarray) -> None:
         """A keyframe: time since the last one, the gyro's rotation dR (3, 3) over it, and attitudes (3, 3) as predicted and as refined."""
         turn, left = _rotation_vector(dR), _rotation_vector(R_predicted.T @ R)
-        J, fading = np.hstack([np.cross(turn, np.eye(3)), seconds * np.eye(3)]), float(np.exp(-seconds / _MEMORY))
+        x, y, z = turn
+        J = np.array([[0.0, z, -y, seconds, 0.0, 0.0], [-z, 0.0, x, 0.0, seconds, 0.0], [y, -x, 0.0, 0.0, 0.0, seconds]])
+        fading = math.exp(-seconds / _MEMORY)
         self._H, self._g = fading * self._H + J.T @ J, fading * self._g + J.T @ left
         self._squares, self._weight = fading * self._squares + float(left @ left), fading * self._weight + 1.0
         self.is_turned = self._weight > _FEWEST and self._evidence() > self._limit

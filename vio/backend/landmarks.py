@@ -296,7 +296,7 @@ def linearise(w, rig, n, cauchy, lam, only_host, H, g, s, counts):
 
     Poses are (p, theta) at 6 i; of H the blocks on and below the diagonal are filled. only_host: keyframe index, or -1 for all landmarks.
     The views `s.now` and `s.lin` are to be those of the estimates and of the linearisation points. For the back-substitution `s` keeps,
-    per row, H_inv, g_l, W and used.
+    per row, H_inv, g_l, used, and of W the columns of the host and of later keyframes.
     """
     H_l = np.empty((3, 3))
     s.G[:] = 0.0
@@ -311,7 +311,7 @@ def linearise(w, rig, n, cauchy, lam, only_host, H, g, s, counts):
             continue
         s.used[m] = True
         counts[Event.LANDMARK_ELIMINATED] += 1
-        W[:] = 0.0
+        W[:, 6 * h : 6 * n] = 0.0
         _gather(s, h, k, W)
         if k == 0:
             continue

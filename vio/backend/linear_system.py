@@ -192,17 +192,14 @@ def factorise(blocks, slot, rows, row_begin, mantissa, counts):
 
 
 @leaf
-def _subtract(x, factor, y, mantissa):
-    """x -= factor y, element by element, rounded."""
-    for c in range(x.shape[0]):
-        x[c] = _less(x[c], factor, y[c], mantissa)
-
-
-@leaf
-def _divide(x, divisor, mantissa):
-    """x /= divisor, element by element, rounded."""
-    for c in range(x.shape[0]):
-        x[c] = rounded(x[c] / divisor, mantissa)
+def _subtract(x, m, y, mantissa):
+    """x -= m y, of rows x, y (3, k) and a block m (3, 3), rounded."""
+    for c in range(x.shape[1]):
+        y0, y1, y2 = y[0, c], y[1, c], y[2, c]
+        x0 = _less(_less(_less(x[0, c], m[0, 0], y0, mantissa), m[0, 1], y1, mantissa), m[0, 2], y2, mantissa)
+        x1 = _less(_less(_less(x[1, c], m[1, 0], y0, mantissa), m[1, 1], y1, mantissa), m[1, 2], y2, mantissa)
+        x2 = _less(_less(_less(x[2, c], m[2, 0], y0, mantissa), m[2, 1], y1, mantissa), m[2, 2], y2, mantissa)
+        x[0, c], x[1, c], x[2, c] = x0, x1, x2
 
 
 @njit
@@ -211,25 +208,21 @@ def substitute(blocks, slot, rows, row_begin, X, mantissa, counts):
     nb = slot.shape[0]
     round_all(X, mantissa)
     for k in range(nb):
-        d = blocks[slot[k, k]]
-        for i in range(3):
-            for j in range(i):
-                _subtract(X[3 * k + i], d[i, j], X[3 * k + j], mantissa)
-            _divide(X[3 * k + i], d[i, i], mantissa)
+        d, x = blocks[slot[k, k]], X[3 * k : 3 * k + 3]
+        for c in range(X.shape[1]):
+            x[0, c] = rounded(x[0, c] / d[0, 0], mantissa)
+            x[1, c] = rounded(_less(x[1, c], d[1, 0], x[0, c], mantissa) / d[1, 1], mantissa)
+            last = _less(_less(x[2, c], d[2, 0], x[0, c], mantissa), d[2, 1], x[1, c], mantissa)
+            x[2, c] = rounded(last / d[2, 2], mantissa)
         for r in range(row_begin[k], row_begin[k + 1]):
-            m = blocks[slot[rows[r], k]]
-            for i in range(3):
-                for j in range(3):
-                    _subtract(X[3 * rows[r] + i], m[i, j], X[3 * k + j], mantissa)
+            _subtract(X[3 * rows[r] : 3 * rows[r] + 3], blocks[slot[rows[r], k]], x, mantissa)
     for k in range(nb - 1, -1, -1):
+        d, x = blocks[slot[k, k]], X[3 * k : 3 * k + 3]
         for r in range(row_begin[k], row_begin[k + 1]):
-            m = blocks[slot[rows[r], k]]
-            for i in range(3):
-                for j in range(3):
-                    _subtract(X[3 * k + j], m[i, j], X[3 * rows[r] + i], mantissa)
-        d = blocks[slot[k, k]]
-        for i in range(2, -1, -1):
-            for j in range(i + 1, 3):
-                _subtract(X[3 * k + i], d[j, i], X[3 * k + j], mantissa)
-            _divide(X[3 * k + i], d[i, i], mantissa)
+            _subtract(x, blocks[slot[rows[r], k]].T, X[3 * rows[r] : 3 * rows[r] + 3], mantissa)
+        for c in range(X.shape[1]):
+            x[2, c] = rounded(x[2, c] / d[2, 2], mantissa)
+            x[1, c] = rounded(_less(x[1, c], d[2, 1], x[2, c], mantissa) / d[1, 1], mantissa)
+            last = _less(_less(x[0, c], d[1, 0], x[1, c], mantissa), d[2, 0], x[2, c], mantissa)
+            x[0, c] = rounded(last / d[0, 0], mantissa)
     counts[Event.SUBSTITUTION_BLOCK] += X.shape[1] * 2 * (rows.shape[0] + nb)

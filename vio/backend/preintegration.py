@@ -22,7 +22,8 @@ class Preintegrated(NamedTuple):
     """Accumulated motion of B since the first sample, and how it depends on the biases it was integrated with.
 
     dt: (1,) s. dR: (3, 3), dv: (3,) m/s, dp: (3,) m, all in the first B. bias: (6,) linearisation biases (b_g, b_a).
-    d_bias: (9, 6) Jacobian of (dp, dtheta, dv) with respect to (b_g, b_a). covariance: (9, 9) of (dp, dtheta, dv).
+    d_bias: (9, 6) Jacobian of (dp, dtheta, dv) with respect to (b_g, b_a). covariance: (9, 9) of (dp, dtheta, dv); both empty where the
+    motion alone is wanted.
     """
 
     dt: np.ndarray
@@ -50,7 +51,8 @@ def integrate(pre, w, a, dt, gyro_var, accel_var, counts):
     step, to_middle = so3_exp(turn), so3_exp(half_turn)
     half, turned = matmul(pre.dR, to_middle), matmul(pre.dR, step)
     acc = apply(half, ac)
-    _propagate(pre, turn, half_turn, ac, dt, step, to_middle, half, gyro_var / dt, accel_var / dt)
+    if pre.covariance.shape[0] > 0:
+        _propagate(pre, turn, half_turn, ac, dt, step, to_middle, half, gyro_var / dt, accel_var / dt)
     for i in range(3):
         pre.dp[i] += dt * pre.dv[i] + 0.5 * dt * dt * acc[i]
         pre.dv[i] += dt * acc[i]

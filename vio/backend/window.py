@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vio.kernels import leaf, njit
+from vio.kernels import leaf
 
 
 class Window(NamedTuple):
@@ -139,25 +139,23 @@ def drop_oldest(w, n):
         w.seen[m, n - 1, 0], w.seen[m, n - 1, 1] = False, False
 
 
-@njit
+@leaf
 def world_points(w, R, p, rig, ids_out, points_out, observations_out):
     """Positions in W (m, 3) of the triangulated landmarks, their ids and how many keyframes saw each; returns how many.
 
     R (N, 3, 3), p (N, 3): poses at the instants of the pictures.
     """
-    k, ray = 0, np.empty(3)
+    k, T, t = 0, rig.R_BC, rig.t_BC
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0 or not w.ready[m] or w.point[m, 2] < 1e-6:
             continue
-        h = w.host[m]
-        ray[0], ray[1], ray[2] = w.point[m, 0] / w.point[m, 2], w.point[m, 1] / w.point[m, 2], 1.0 / w.point[m, 2]
-        in_body = rig.R_BC @ ray
-        for i in range(3):
-            in_body[i] += rig.t_BC[i]
-        in_world = R[h] @ in_body
+        h, x, y, z = w.host[m], w.point[m, 0] / w.point[m, 2], w.point[m, 1] / w.point[m, 2], 1.0 / w.point[m, 2]
+        b0 = T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + t[0]
+        b1 = T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + t[1]
+        b2 = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + t[2]
         ids_out[k], observations_out[k] = w.ids[m], 0
         for i in range(3):
-            points_out[k, i] = in_world[i] + p[h, i]
+            points_out[k, i] = R[h, i, 0] * b0 + R[h, i, 1] * b1 + R[h, i, 2] * b2 + p[h, i]
         for i in range(w.seen.shape[1]):
             observations_out[k] += w.seen[m, i, 0]
         k += 1
