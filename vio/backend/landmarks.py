@@ -311,7 +311,9 @@ def linearise(w, rig, n, cauchy, lam, only_host, H, g, s, counts):
             continue
         s.used[m] = True
         counts[Event.LANDMARK_ELIMINATED] += 1
-        W[:, 6 * h : 6 * n] = 0.0
+        for i in range(3):
+            for j in range(6 * h, 6 * n):
+                W[i, j] = 0.0
         _gather(s, h, k, W)
         if k == 0:
             continue
