@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 from tolerances import LOOSE, TIGHT
+from vio.backend import refinement
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import InitialState, _prior, initial_state
 from vio.backend.preintegration import integrate_span
@@ -200,6 +201,24 @@ def test_errors_with_noise_agree_with_the_covariance() -> None:
     state, error = last_error(world, course)
     assert error @ np.linalg.solve(state.covariance, error) < 37.7
     assert course.position[-1] < 0.05
+
+
+def test_a_frame_that_is_seen_knows_more_than_its_forecast() -> None:
+    """Oracle: numpy: of P = A + C, C being known apart from the keyframe's pose, C becomes (C^-1 + V)^-1; nothing seen changes nothing, and a view
+    of no more than two directions less than all of them."""
+    rng, forecast = np.random.default_rng(4), refinement.new_forecast()
+    roots = rng.normal(size=(2, 15, 15)) * np.repeat([1e-2, 1e-3, 1e-2, 1e-4, 1e-2], 3)[:, None]
+    A, C = (B @ B.T for B in roots)
+    forecast.covariance[:], forecast.given_pose[:] = A + C, C
+    J, out, traces = 1e3 * rng.normal(size=(8, 6)), np.empty((15, 15)), []
+    for rows in (0, 2, 8):
+        V = J[:rows].T @ J[:rows]
+        whole = np.zeros((15, 15))
+        whole[:6, :6] = V
+        refinement._inform(forecast, V, out)
+        np.testing.assert_allclose(out, A + np.linalg.inv(np.linalg.inv(C) + whole), rtol=0, atol=1e-9 * np.abs(A + C).max())
+        traces.append(np.trace(out[:9, :9]))
+    assert traces[0] > traces[1] > traces[2]
 
 
 def test_tracks_that_slide_leave_the_covariance_true() -> None:

@@ -144,17 +144,18 @@ class BackEnd:
         degree of freedom, and `predicted` is that prediction. A window whose newest keyframe is not finite gives that as it is: it must be opened anew.
         """
         w, i, config = self._window, self._n - 1, self._config
-        forecast, T_WB, v = self._forecast(pre), np.empty((4, 4)), np.empty(3)
+        forecast, T_WB, v, covariance = self._forecast(pre), np.empty((4, 4)), np.empty(3), np.empty((15, 15))
         if forecast is None:
             return self._state(observations.t_ns, w.R[i], w.p[i], w.v[i], self._covariance)
         self.predicted = forecast.R, forecast.p
         self.tracked, self.innovation = refinement.refine(
             w, i, pre, forecast, self._rig, observations.ids, observations.xy_left, self._map[0][: self._map_size], self._map[1],
-            config.cauchy, config.frame_iterations, T_WB, v, counts,
+            config.cauchy, config.frame_iterations, T_WB, v, covariance, counts,
         )
         if self.tracked < 0:
             self.repairs, self.tracked, self.innovation, T_WB, v = self.repairs + 1, 0, 0.0, pose(*self.predicted), forecast.v
-        return NavState(observations.t_ns, T_WB, v, *self.biases, forecast.covariance)
+            covariance = forecast.covariance
+        return NavState(observations.t_ns, T_WB, v, *self.biases, covariance)
 
     def _forecast(self, pre: Preintegrated) -> refinement.Forecast | None:
         """The inertial prediction from the newest keyframe, repaired where need be; None if that keyframe is not finite."""

@@ -18,19 +18,20 @@ _DEGREES = 9  # of freedom of an inertial residual
 
 
 class Forecast(NamedTuple):
-    """The inertial prediction for a frame: R (3, 3), p, v (3,), their information (9, 9) given the keyframe's pose, and the covariance (15, 15)
-    of the state with vision since the keyframe left out."""
+    """The inertial prediction for a frame: R (3, 3), p, v (3,), their information (9, 9) given the keyframe's pose, the covariance (15, 15) of
+    the state with vision since the keyframe left out, and of that the share (15, 15) which is left when the keyframe's pose is known."""
 
     R: np.ndarray
     p: np.ndarray
     v: np.ndarray
     information: np.ndarray
     covariance: np.ndarray
+    given_pose: np.ndarray
 
 
 def new_forecast() -> Forecast:
     """Allocate one."""
-    return Forecast(np.empty((3, 3)), np.empty(3), np.empty(3), np.empty((9, 9)), np.empty((15, 15)))
+    return Forecast(np.empty((3, 3)), np.empty(3), np.empty(3), np.empty((9, 9)), np.empty((15, 15)), np.empty((15, 15)))
 
 
 @njit
@@ -38,7 +39,11 @@ def foresee(w, i, pre, covariance, given_pose, walk_var, out):
     """Fill `out` with the forecast from keyframe i of covariance (15, 15), given_pose (9, 9) of its velocity and biases its pose being known,
     and variances walk_var (2,) of the biases' walks. Returns whether all of it makes sense."""
     R, p, v = predict(pre, w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], gravity())
-    F = transition(pre, w.R[i])
+    F, alone = transition(pre, w.R[i]), np.zeros((15, 15))
+    for a in range(9):
+        for b in range(9):
+            alone[6 + a, 6 + b] = given_pose[a, b]
+    out.given_pose[:] = _propagated(pre, w.R[i], F, alone, walk_var)
     information, carried = inverse9(_frame_covariance(pre, w.R[i], F, given_pose)), _propagated(pre, w.R[i], F, covariance, walk_var)
     out.R[:], out.p[:], out.v[:], out.information[:], out.covariance[:] = R, p, v, information, carried
     return is_finite_all(R.ravel()) and is_finite_all(p) and is_finite_all(v) and is_positive(information) and is_positive(carried)
@@ -93,8 +98,8 @@ def _visual_normal(R, p, R_CB, t_CB, scale, xy, rows, points, cauchy, H, g, coun
 
 
 @njit
-def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iterations, T_WB, v, counts):
-    """State T_WB (4, 4), v (3,) of a frame by Gauss-Newton: the forecast from keyframe h (held still), and the left reprojections xy (n, 2) of
+def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iterations, T_WB, v, covariance, counts):
+    """State T_WB (4, 4), v (3,) of a frame and its covariance (15, 15) by Gauss-Newton: the forecast from keyframe h (held still), and the left reprojections xy (n, 2) of
     landmarks ids (n,), of which points (m, 3) in W are known under map_ids (m,).
 
     Returns how many points took part, negative if the result is not finite, and the squared difference to the forecast, whitened by its
@@ -106,7 +111,7 @@ def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iteration
     rows = np.empty(ids.shape[0], np.int64)
     match(ids, map_ids, rows)
     used = 0
-    x, J, turn = np.empty(9), np.empty((9, 9)), np.empty(3)
+    x, J, turn, seen = np.empty(9), np.empty((9, 9)), np.empty(3), np.zeros((6, 6))
     for _ in range(iterations):
         r = imu_residual(pre, R0, p0, v0, bg, ba, R, p, v)
         _, by_state = imu_jacobian(pre, R0, p0, v0, bg, ba, R, p, v)
@@ -114,7 +119,13 @@ def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iteration
             for j in range(9):
                 J[i, j] = by_state[i, j]
         H, g = matmul_t(J, matmul(information, J)), apply_t(J, apply(information, r))
+        for i in range(6):
+            for j in range(6):
+                seen[i, j] = -H[i, j]
         used = _visual_normal(R, p, rig.R_cam[0], rig.t_cam[0], rig.scale[0], xy, rows, points, cauchy, H, g, counts)
+        for i in range(6):
+            for j in range(6):
+                seen[i, j] += H[i, j]
         if not _solve9(H, g, x):
             break
         for i in range(3):
@@ -126,11 +137,47 @@ def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iteration
         if x[0] ** 2 + x[1] ** 2 + x[2] ** 2 < 1e-12 and x[3] ** 2 + x[4] ** 2 + x[5] ** 2 < 1e-12:
             break
     T_WB[:3, :3], T_WB[:3, 3], T_WB[3, :3], T_WB[3, 3] = R, p, 0.0, 1.0
+    _inform(forecast, seen, covariance)
     r, square = imu_residual(pre, R0, p0, v0, bg, ba, R, p, v), 0.0
     weighted = apply(information, r)
     for k in range(9):
         square += r[k] * weighted[k]
     return used if is_finite_all(T_WB.ravel()) and is_finite_all(v) else -1, square / _DEGREES
+
+
+@njit
+def _inform(forecast, seen, covariance):
+    """Covariance (15, 15) of the forecast state once its pose is seen with the information `seen` (6, 6), the keyframe's pose being known.
+
+    With C the share of the covariance P that is left when that pose is known, and L L^T = seen: P - C L (1 + L^T C L)^-1 L^T C, the columns
+    of C those of the pose. What the keyframe's own pose adds stays, for the landmarks move with it. P where rounding leaves nothing positive.
+    """
+    L, C = np.zeros((6, 6)), forecast.given_pose
+    for j in range(6):
+        for i in range(j, 6):
+            total = seen[i, j]
+            for k in range(j):
+                total -= L[i, k] * L[j, k]
+            if i == j:
+                L[j, j] = np.sqrt(max(total, 0.0))
+            else:
+                L[i, j] = total / L[j, j] if L[j, j] > 0.0 else 0.0
+    CL, LtC, G = np.zeros((15, 6)), np.zeros((6, 15)), np.eye(6)
+    for i in range(15):
+        for j in range(6):
+            for k in range(j, 6):
+                CL[i, j] += C[i, k] * L[k, j]
+            LtC[j, i] = CL[i, j]
+    for i in range(6):
+        for j in range(6):
+            for k in range(i, 6):
+                G[i, j] += L[k, i] * CL[k, j]
+    less = matmul(CL, solve(G, LtC))
+    for i in range(15):
+        for j in range(15):
+            covariance[i, j] = forecast.covariance[i, j] - 0.5 * (less[i, j] + less[j, i])
+    if not is_positive(covariance):
+        covariance[:] = forecast.covariance
 
 
 @leaf
