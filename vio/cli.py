@@ -1,36 +1,15 @@
 """The command line `tinyvio`: the table of its commands, which live in vio/commands. --help loads nothing heavy."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from vio.commands.bench import bench
-from vio.commands.budget import budget
-from vio.commands.chip import chip
-from vio.commands.convert import convert
-from vio.commands.corrupt import corrupt
-from vio.commands.doctor import doctor
-from vio.commands.eval import evaluate
-from vio.commands.fetch import fetch
-from vio.commands.list import list_sequences
-from vio.commands.precision import precision
-from vio.commands.render import render
-from vio.commands.report import report
-from vio.commands.run import run
-from vio.commands.stress import stress
-from vio.commands.sweep import sweep
-from vio.commands.vectors import vectors
-from vio.commands.view import view
-from vio.commands.viewing import ServingCommand
-
-app = typer.Typer(
-    help="Visual-inertial odometry for tiny robots.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
+_SERVING = ("run", "view")  # their --serve may stand alone
+_NAMED = {"list": "list_sequences", "eval": "evaluate"}  # functions that cannot have the name of their command
+COMMANDS = ("run", "view", "report", "doctor", "render", "convert", "corrupt", "fetch", "sweep", "stress", "bench", "chip", "budget", "precision", "vectors", "list", "eval")
 
 
 def _version(wanted: bool) -> None:
@@ -41,24 +20,41 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")] = False,
 ) -> None:
     pass
 
 
-for _command in (run, view):
-    app.command(cls=ServingCommand)(_command)
-for _command in (report, doctor, render, convert, corrupt, fetch, sweep, stress, bench, chip, budget, precision, vectors):
-    app.command()(_command)
-app.command("list")(list_sequences)
-app.command("eval")(evaluate)
+def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The program with these of its commands; each is loaded."""
+    from vio.commands.viewing import ServingCommand
+
+    built = typer.Typer(
+        help="Visual-inertial odometry for tiny robots.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    built.callback()(_main)
+    for name in names:
+        command = getattr(import_module(f"vio.commands.{name}"), _NAMED.get(name, name))
+        built.command(name, **({"cls": ServingCommand} if name in _SERVING else {}))(command)
+    return built
+
+
+def __getattr__(name: str) -> Any:
+    """`app`: the whole program, built when it is asked for."""
+    if name == "app":
+        return application()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    app(prog_name="tinyvio")
+    """Entry point of the console script. Where the command is known, it alone is loaded."""
+    asked = [name for name in sys.argv[1:2] if name in COMMANDS]
+    application(asked or COMMANDS)(prog_name="tinyvio")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from vio.backend.preintegration import integrate_span
 from vio.backend.rest import Rest
 from vio.backend.standstill import Standstill
 from vio.calibration import Calibration, ImuNoise
-from vio.camera import Camera
+from vio.camera import Camera, CameraModel
 from vio.config import Config
 from vio.events import new_counts
 from vio.frontend.front_end import FrontEnd
@@ -28,6 +28,7 @@ from vio.odometry import Odometry
 from vio.types import Observations, StereoFrame
 
 _SHORT = 3  # keyframes of a window
+_WIDE, _HIGH = 640, 400  # px; half of it holds as many features as are asked for
 _FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and still
 
 
@@ -41,11 +42,25 @@ def warm_up(calibration: Calibration, config: Config) -> None:
         if second is not None:
             second.wait()
     small = replace(config, backend=replace(config.backend, window=_SHORT))  # the same kernels, a full window sooner
-    odometry = Odometry(calibration, small)
-    for frame in _pictures(calibration, config, _SHORT + 3):
+    rig = _smaller(calibration)
+    odometry = Odometry(rig, small)
+    for frame in _pictures(rig, config, _SHORT + 3):
         t, w, a = _inertial(frame.t_ns, config)
         odometry.add_imu(t, w, a)
         odometry.add_frame(frame.t_ns, frame.left, frame.right)
+
+
+def _smaller(calibration: Calibration) -> Calibration:
+    """The rig with pictures of half the size, unless they are small anyway: the same kernels, a quarter of the pixels."""
+    cameras = {side: camera for side in ("left", "right") if (camera := getattr(calibration, side)) is not None}
+    if min(camera.width for camera in cameras.values()) < _WIDE or min(camera.height for camera in cameras.values()) < _HIGH:
+        return calibration
+    return replace(calibration, **{side: _halved(camera) for side, camera in cameras.items()})
+
+
+def _halved(camera: CameraModel) -> CameraModel:
+    lengths = {name: getattr(camera, name) / 2 for name in ("fx", "fy", "cx", "cy")}
+    return replace(camera, width=camera.width // 2, height=camera.height // 2, **lengths)
 
 
 def _second_process() -> subprocess.Popen | None:

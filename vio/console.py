@@ -4,12 +4,11 @@ import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
-from rich.table import Table
+if TYPE_CHECKING:  # loaded with the first thing to show: a start does not wait for it
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
 
 _PATIENCE = 2.0  # s before a silent compilation is explained
 
@@ -21,29 +20,29 @@ class Progress:
     """
 
     def __init__(self, quiet: bool, frames: int = 0) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        console = Console(stderr=True)
-        self._bar = RichProgress(*columns, console=console, disable=quiet, transient=True)
-        self._notice = threading.Timer(_PATIENCE, console.print, ["compiling kernels (once)..."])
+        self._quiet, self._frames = quiet, frames
+        self._notice = threading.Timer(_PATIENCE, self._explain)
         self._notice.daemon = True
-        self._noticing = frames > 0 and not quiet
-        self._frames = frames
-        self._task: TaskID | None = None
+        self._bar: RichProgress | None = None
+
+    @functools.cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True)
+
+    def _explain(self) -> None:
+        self._console.print("compiling kernels (once)...")
 
     def __enter__(self) -> "Progress":
-        if self._noticing:
+        if self._frames > 0 and not self._quiet:
             self._notice.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._notice.cancel()
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def frame(self, done: int, output: object) -> None:
         """Say that `done` frames of the run are through."""
@@ -58,16 +57,32 @@ class Progress:
         return functools.partial(self._update, what, unit=unit)
 
     def _update(self, what: str, done: int, total: int, unit: str = "frames/s") -> None:
-        if self._task is None:
+        if self._quiet:
+            return
+        if self._bar is None:
             self._notice.cancel()
+            self._bar = _bar(self._console)
             self._bar.start()
-            self._task = self._bar.add_task(what, total=total, rate="")
-        speed = self._bar.tasks[0].finished_speed or self._bar.tasks[0].speed
-        self._bar.update(self._task, completed=done, rate=f"{speed:.0f} {unit}" if speed else "")
+            self._bar.add_task(what, total=total, rate="")
+        task = self._bar.tasks[0]
+        speed = task.finished_speed or task.speed
+        self._bar.update(task.id, completed=done, rate=f"{speed:.0f} {unit}" if speed else "")
+
+
+def _bar(console: "Console") -> "RichProgress":
+    """A bar with a description, the number done and a rate."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    return RichProgress(*columns, console=console, transient=True)
 
 
 def table(metrics: dict[str, Any], folder: Path) -> None:
     """Print the summary of a run."""
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     rows = Table(show_header=False, box=None, pad_edge=False)
     rows.add_column(style="bold")
