@@ -120,6 +120,7 @@ def _back_end_alone() -> None:
         state = back_end.refine_frame(pre, seen, counts)
         rare = (Instant(1e-3, np.zeros(3)), Rest(1.0, np.zeros(3), _FORCE)) if k == 2 else (None, None)
         back_end.add_keyframe(seen, pre, state, counts, *rare)
+    back_end.weigh_inertial()
 
 
 if __name__ == "__main__":

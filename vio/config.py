@@ -143,6 +143,9 @@ class MonoConfig:
     span: float = 1.0  # s before a moving start over which the rig is taken to have gone to and fro
     velocity_sigma: float = 0.7  # m/s
     tilt_sigma: float = 0.1  # rad
+    accel_noise_scale: float = 4.0  # in place of `backend.accel_noise_scale`, the rest of which is in the next two; see `vio.backend.reliance`
+    jitter: float = 0.002  # m by which places tremble against the inertial samples
+    contradiction: float = 1.5  # sigmas per degree of freedom between pictures and samples at which an inertial factor counts a quarter
     trembling: float = 6.0  # times that of `initial.still_...` is let pass at rest, as of rotors: a still picture is all there is to hold on to
 
 
@@ -317,6 +320,9 @@ _LIMITS = (
     ("mono.span", 0.01, 1.0),
     ("mono.velocity_sigma", 1e-3, 1e3),
     ("mono.tilt_sigma", 1e-3, 3.0),
+    ("mono.accel_noise_scale", 1e-6, 1e6),
+    ("mono.jitter", 0.0, 1.0),
+    ("mono.contradiction", 1e-3, 1e6),
     ("mono.trembling", 1.0, 1e6),
     ("online.time_offset_sigma", 1e-5, 1.0),
     ("online.time_offset_walk", 0.0, 1.0),

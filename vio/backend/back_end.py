@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vio.backend import guard, marginalization, refinement, solver, triangulation, window
+from vio.backend import guard, marginalization, refinement, reliance, solver, triangulation, window
 from vio.backend.factors import new_factors
 from vio.backend.initialization import InitialState, expanded
 from vio.backend.online_calibration import Instant, OnlineCalibration
@@ -44,10 +44,10 @@ class BackEnd:
 
     def __init__(self, calibration: Calibration, config: Config) -> None:
         """Allocate the window; nothing is allocated per keyframe but small matrices."""
-        self._config, self._calibration = config.backend, calibration
-        noise = calibration.imu
+        self._config, noise = config.backend, calibration.imu
         self.gyro_var = (noise.gyro_noise * config.backend.gyro_noise_scale) ** 2
-        self.accel_var = (noise.accel_noise * config.backend.accel_noise_scale) ** 2
+        self._mono, self._is_mono = config.mono, calibration.right is None
+        self.accel_var = (noise.accel_noise * (config.mono if self._is_mono else config.backend).accel_noise_scale) ** 2
         self._walk_var = np.array([noise.gyro_walk**2, noise.accel_walk**2])
         self._rig = _make_rig(calibration, config)
         capacity, rows = config.backend.window + 1, config.backend.max_landmarks
@@ -58,7 +58,7 @@ class BackEnd:
         self._initial, self._is_guess = config.initial, False  # the first state is one of a moving rig, and a guess
         self._rest_sigma, self._rested = config.rest.velocity_sigma, 0.0  # m/s; s at rest since the last keyframe
         self.rest_seconds = 0.0  # that the newest keyframe at rest has heard of
-        self._opening = Opening(config, calibration.right is None)
+        self._opening = Opening(config, self._is_mono)
         self._rejected = np.empty(rows, np.int64)
         self.rejected_ids = np.zeros(0, np.int64)  # landmarks to forget, after the last solve
         self._map = (np.zeros(rows, np.int64), np.zeros((rows, 3)), np.zeros(rows, np.int64))
@@ -98,7 +98,7 @@ class BackEnd:
         w.ids[:] = -1
         w.rest[:] = 0.0
         self._n, self._rested = 0, 0.0
-        self._is_guess = initial.how == "motion" and self._calibration.right is not None  # with one eye see `vio.backend.opening`
+        self._is_guess = initial.how == "motion" and not self._is_mono  # with one eye see `vio.backend.opening`
         self._open(initial.prior)
 
     def _open(self, prior: Prior) -> None:
@@ -229,7 +229,12 @@ class BackEnd:
             config = replace(config, iterations=max(config.iterations, OPENING_STEPS))
             self._open(expanded(w.R[0], w.bg[0], w.ba[0], self._initial))
         problem = (w, rig, self._factors, self._prior, self._in_prior, n)
+        relies = self._is_mono and not is_open
+        if relies:
+            self.weigh_inertial()
         self.solved = self._solver.optimise(*problem, config, counts)
+        if relies and self.weigh_inertial() > reliance.RECONSIDERED:
+            self._solver.optimise(*problem, config, counts)
         lost, self._map_size, self.tracked = triangulation.sift(
             w, self._rig, self._unknown.unknowns, self._solver.scratch.now, n, config.gate, self._rejected, *self._map
         )
@@ -237,6 +242,10 @@ class BackEnd:
         self._covariance = self._trusted(self._solver.newest_covariance(*problem, config.cauchy, counts), predicted)
         self._conditional = marginalization.given_pose(self._covariance)
         return self._state(t_ns, w.R[n - 1], w.p[n - 1], w.v[n - 1], self._covariance)
+
+    def weigh_inertial(self) -> float:
+        """Weigh the inertial factors anew, see `vio.backend.reliance`; returns the largest change of a weight."""
+        return reliance.weigh(self._window, self._factors, self._n, self._mono.jitter, self._mono.contradiction)
 
     def landmarks(self) -> Landmarks:
         """Landmarks of the window in W."""
@@ -289,7 +298,7 @@ class BackEnd:
         w, now = self._window, self._solver.scratch.now
         self._solver.view(w, self._rig, self._n)
         if self._opening.is_open(w):
-            self._opening.begin(w, self._rig, now, self._n, float(self._factors.dt[max(self._n - 2, 0), 0]))
+            self._opening.begin(w, self._rig, now, self._n, self._factors)
         limits = (1.0 / config.max_depth, 1.0 / config.min_depth, _MAX_STEREO_SIGMA, self._opening.parallax)
         triangulation.triangulate(w, self._rig, now, self._n, *limits)
 

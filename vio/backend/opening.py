@@ -7,7 +7,8 @@ worth nothing, and a linearisation there even less. While the window is *open*, 
 - the first keyframe's linearisation point moves too, and its prior with it: fixed at a first guess, it would bend the scale of all others;
 - pixels count less: over tenths of a second the errors of tracks are not independent, and would pull the scale towards zero;
 - a moving start, as long as its velocity is unknown, gets keyframes as fast as its pictures change;
-- where the pictures hardly move, no depth can be had: then points at the usual depth say how slow the rig must be.
+- where the pictures hardly move, no depth can be had: then points at the usual depth say how slow the rig must be, and the gyro measures
+  its bias, which in 0.15 s turns EuRoC's rays by 5 px: taken for parallax, that made depths out of nothing.
 
 All of this is for rigs without a right camera; for others nothing here is ever open.
 """
@@ -26,6 +27,8 @@ from vio.lie import right_jacobian_inverse, so3_log
 
 _ENOUGH = 15  # landmarks from which on their median depth, or their median motion, is that of the scene
 _SLOWEST = 0.02  # m/s: the sigma of a velocity that the pictures say is none, at least
+_ROLL = 2.0  # a roll turns the rig by so many times what it moves the middle ray, about
+_TREMBLE = 1e-3  # by which rays move at rest: half a pixel of EuRoC's cameras
 _AHEAD = 1e-2  # smallest third component of a turned ray
 
 
@@ -60,15 +63,20 @@ class Opening:
             prior = rebased(w, prior)
         return prior
 
-    def begin(self, w: Window, rig: Rig, views: Views, n: int, dt: float) -> None:
-        """Prepare an open window of n keyframes, the last two dt seconds apart, for the solver."""
+    def begin(self, w: Window, rig: Rig, views: Views, n: int, f: Factors) -> None:
+        """Prepare an open window of n keyframes with inertial factors f for the solver."""
         assume_depths(w, rig, views, n, 1.0 / self._depth, self.parallax)
         if n > 1 and not w.rest[n - 1].any() and int((w.ready & w.seen[:, n - 1, 0]).sum()) < _ENOUGH:
-            w.rest[n - 1, 0] = 1.0 / max(slowness(w, views, n, self._depth) / max(dt, 1e-3), _SLOWEST) ** 2
+            turned, plain = shifts(w, views, n)
+            dt = max(float(f.dt[n - 2, 0]), 1e-3)
+            w.rest[n - 1, 0] = 1.0 / max(min(turned, plain) * self._depth / dt, _SLOWEST) ** 2
+            if plain * rig.scale[0] < self.parallax:
+                w.rest[n - 1, 1] = (dt / (_ROLL * plain + _TREMBLE)) ** 2
+                w.rest[n - 1, 3:6] = so3_log(f.dR[n - 2]) / dt + f.bias[n - 2, :3]
 
 
 def assume_depths(w: Window, rig: Rig, views: Views, n: int, inverse_depth: float, parallax: float) -> None:
-    """Make landmarks ready whose ray has moved by `parallax` whitened units against the turned ray of the host.
+    """Make landmarks ready whose ray has moved by `parallax` whitened units, both against the host's ray and against that turned to the camera.
 
     They begin at the median inverse depth of those ready before, or while these are few at the given one, 1/m.
     """
@@ -78,21 +86,26 @@ def assume_depths(w: Window, rig: Rig, views: Views, n: int, inverse_depth: floa
     known, host = w.point[(w.ids >= 0) & w.ready, 2], w.host[rows]
     ray = np.column_stack([w.xy[rows, host, 0], np.ones(len(rows))])
     turned = np.einsum("ktij,kj->kti", views.A[host, :n, 0], ray)
-    moved = rig.scale[0] * np.linalg.norm(w.xy[rows, :n, 0] - turned[..., :2] / np.maximum(turned[..., 2:], _AHEAD), axis=2)
+    moved = np.linalg.norm(w.xy[rows, :n, 0] - turned[..., :2] / np.maximum(turned[..., 2:], _AHEAD), axis=2)
+    plain = np.linalg.norm(w.xy[rows, :n, 0] - ray[:, None, :2], axis=2)
     seen = w.seen[rows, :n, 0] & (np.arange(n) > host[:, None])
-    begins = np.where(seen, moved, 0.0).max(axis=1) >= parallax
+    begins = rig.scale[0] * np.where(seen, np.minimum(moved, plain), 0.0).max(axis=1) >= parallax
     w.point[rows[begins], :2], w.ready[rows[begins]] = ray[begins, :2], True
     w.point[rows[begins], 2] = float(np.median(known)) if len(known) >= _ENOUGH else inverse_depth
 
 
-def slowness(w: Window, views: Views, n: int, depth: float) -> float:
-    """How far in m the rig can have moved between the last two of n keyframes if what it sees is `depth` m away; inf if it sees too little."""
+def shifts(w: Window, views: Views, n: int) -> tuple[float, float]:
+    """How far rays have moved between the last two of n keyframes, medians: against those turned to the camera, and as they are.
+
+    A gyro that turns the rig at rest moves the former alone. inf if too few rays are seen twice.
+    """
     both = np.flatnonzero((w.ids >= 0) & w.seen[:, n - 1, 0] & w.seen[:, n - 2, 0])
     if len(both) < _ENOUGH:
-        return float("inf")
-    turned = np.column_stack([w.xy[both, n - 2, 0], np.ones(len(both))]) @ views.A[n - 2, n - 1, 0].T
-    moved = np.linalg.norm(w.xy[both, n - 1, 0] - turned[:, :2] / np.maximum(turned[:, 2:], _AHEAD), axis=1)
-    return float(np.median(moved)) * depth
+        return float("inf"), float("inf")
+    before, after = w.xy[both, n - 2, 0], w.xy[both, n - 1, 0]
+    turned = np.column_stack([before, np.ones(len(both))]) @ views.A[n - 2, n - 1, 0].T
+    moved = np.linalg.norm(after - turned[:, :2] / np.maximum(turned[:, 2:], _AHEAD), axis=1)
+    return float(np.median(moved)), float(np.median(np.linalg.norm(after - before, axis=1)))
 
 
 def rebased(w: Window, prior: Prior) -> Prior:

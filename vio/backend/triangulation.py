@@ -13,8 +13,8 @@ def triangulate(w, rig, views, n, min_inverse_depth, max_inverse_depth, max_sigm
     """Find the inverse depth of new landmarks along their host ray by linear least squares over all other observations.
 
     With y = a + rho b in a target camera, x y_z - y_x = 0 is linear in rho. Accepted where one pixel sigma moves rho by less than
-    max_sigma (1/m), one observation at least is `min_parallax` whitened units from where a point at infinity would be, and the depth is
-    within limits; a negative or vanishing rho of a well-seen far point is set to the minimum.
+    max_sigma (1/m), one observation at least is `min_parallax` whitened units from where a point at infinity would be, and from the host's,
+    and the depth is within limits; a negative or vanishing rho of a well-seen far point is set to the minimum.
     """
     for m in range(w.ids.shape[0]):
         if w.ids[m] < 0 or w.ready[m]:
@@ -28,14 +28,15 @@ def triangulate(w, rig, views, n, min_inverse_depth, max_inverse_depth, max_sigm
                 A, b = views.A[h, t, c], views.b[h, t, c]
                 a2 = A[2, 0] * x0 + A[2, 1] * x1 + A[2, 2]
                 s = rig.scale[c] / max(abs(a2), 1e-2)
-                moved = 0.0
+                moved, stayed = 0.0, 0.0
                 for k in range(2):
                     e0 = s * (w.xy[m, t, c, k] * a2 - (A[k, 0] * x0 + A[k, 1] * x1 + A[k, 2]))
                     e1 = s * (w.xy[m, t, c, k] * b[2] - b[k])
                     num -= e0 * e1
                     den += e1 * e1
                     moved += e0 * e0
-                parallax = max(parallax, moved)
+                    stayed += (rig.scale[c] * (w.xy[m, t, c, k] - w.xy[m, h, 0, k])) ** 2
+                parallax = max(parallax, min(moved, stayed))
         if den * max_sigma * max_sigma < 1.0 or parallax < min_parallax * min_parallax:
             continue
         rho = num / den

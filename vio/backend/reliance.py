@@ -1,0 +1,46 @@
+"""How far inertial factors are relied on with one camera.
+
+Scale then rests on them alone, and what a filter has learnt of it moves the whole way behind: one second in which pictures and accelerometer
+contradict each other shifts the rig by decimetres. Two things are known of such contradictions, from recorded IMUs beside the poses of a
+tracking system and from rigs that bend: places tremble against the samples by millimetres, which does not add up as white noise of the
+accelerometer does, and now and then a stretch is plainly wrong. So places get a variance of their own, with less noise of the accelerometer
+in return, and a factor as a whole the weight of Geman and McClure (1987), (1 + s / k)^-2 of its whitened squared residual s, renewed at
+every solution (iteratively reweighted least squares). With two cameras nothing of this is done: depth does not depend on it.
+"""
+
+import numpy as np
+
+from vio.backend.factors import factor
+from vio.backend.refinement import inverse9
+from vio.backend.residuals import imu_residual
+from vio.kernels import njit
+from vio.lie import apply
+
+RECONSIDERED = 0.1  # change of a weight that makes another solution worth its time
+
+
+@njit
+def weigh(w, f, n, jitter, limit):
+    """Renew the information of the n - 1 inertial factors between keyframes at their estimates; returns the largest change of a weight.
+
+    jitter: sigma of a change of place beyond what the samples say, m. limit: residual, in sigmas per degree of freedom, at which a factor
+    counts a quarter. A factor whose weight is no number is left alone.
+    """
+    most = 0.0
+    for i in range(n - 1):
+        covariance, square = f.covariance[i].copy(), 0.0
+        for k in range(3):
+            covariance[k, k] += jitter * jitter
+        information = inverse9(covariance)
+        r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
+        weighted = apply(information, r)
+        for k in range(9):
+            square += r[k] * weighted[k]
+        weight = (1.0 + square / (9.0 * limit * limit)) ** -2.0
+        if not (np.isfinite(weight) and information[0, 0] > 0.0):
+            continue
+        most = max(most, abs(weight - f.information[i, 0, 0] / information[0, 0]))
+        for a in range(9):
+            for b in range(9):
+                f.information[i, a, b] = weight * information[a, b]
+    return most
