@@ -19,7 +19,7 @@ from vio.io.simulator import stamps
 from vio.lie import so3_exp
 from vio.types import NavState, Observations
 
-from windows import ACCEL_VAR, CALIBRATION, GYRO_VAR, NOTHING, RIG, flight, noisy_window, room_points, rotations, scratch_of, seen_from
+from windows import CALIBRATION, NOTHING, RIG, flight, noisy_window, room_points, rotations, scratch_of, seen_from
 
 CONFIG = Config()
 MONO = CALIBRATION.mono()
@@ -188,7 +188,7 @@ def flown(seconds: float, begin: float = BEGIN, config: Config = CONFIG, kick: f
         ids, state = np.flatnonzero(visible), None
         seen = Observations(t, ids, xy[ids], np.zeros((len(ids), 2)), np.zeros(len(ids), bool))
         if pre is not None:
-            integrate_span(pre, imu.t_ns, imu.w_B, imu.a_B, t - FRAME_NS, t, GYRO_VAR, ACCEL_VAR, counts)
+            integrate_span(pre, imu.t_ns, imu.w_B, imu.a_B, t - FRAME_NS, t, back_end.gyro_var, back_end.accel_var, counts)
             state = back_end.refine_frame(pre, seen, counts)
         if pre is None or k % 4 == 0 or back_end.hurries(pre.dt[0]):
             state, pre = back_end.add_keyframe(seen, pre, state, counts), back_end.preintegration()

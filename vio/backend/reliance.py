@@ -5,7 +5,8 @@ contradict each other shifts the rig by decimetres. Two things are known of such
 tracking system and from rigs that bend: places tremble against the samples by millimetres, which does not add up as white noise of the
 accelerometer does, and now and then a stretch is plainly wrong. So places get a variance of their own, with less noise of the accelerometer
 in return, and a factor as a whole the weight of Geman and McClure (1987), (1 + s / k)^-2 of its whitened squared residual s, renewed at
-every solution (iteratively reweighted least squares). With two cameras nothing of this is done: depth does not depend on it.
+every solution (iteratively reweighted least squares). k grows with what is usual in the window: where most factors contradict the pictures
+it is the scale that is wrong, and they must be heard. With two cameras nothing of this is done: depth does not depend on it.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from vio.backend.residuals import imu_residual
 from vio.kernels import njit
 from vio.lie import apply
 
+_USUAL = 3.0  # times the middle one of the squared residuals at which a factor counts a quarter, at least
 RECONSIDERED = 0.1  # change of a weight that makes another solution worth its time
 
 
@@ -24,23 +26,26 @@ def weigh(w, f, n, jitter, limit):
     """Renew the information of the n - 1 inertial factors between keyframes at their estimates; returns the largest change of a weight.
 
     jitter: sigma of a change of place beyond what the samples say, m. limit: residual, in sigmas per degree of freedom, at which a factor
-    counts a quarter. A factor whose weight is no number is left alone.
+    counts a quarter, unless that is near to the usual. A factor whose weight is no number is left alone.
     """
-    most = 0.0
+    most, information, squares = 0.0, np.empty((n - 1, 9, 9)), np.empty(n - 1)
     for i in range(n - 1):
-        covariance, square = f.covariance[i].copy(), 0.0
+        covariance, squares[i] = f.covariance[i].copy(), 0.0
         for k in range(3):
             covariance[k, k] += jitter * jitter
-        information = inverse9(covariance)
+        information[i] = inverse9(covariance)
         r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
-        weighted = apply(information, r)
+        weighted = apply(information[i], r)
         for k in range(9):
-            square += r[k] * weighted[k]
-        weight = (1.0 + square / (9.0 * limit * limit)) ** -2.0
-        if not (np.isfinite(weight) and information[0, 0] > 0.0):
+            squares[i] += r[k] * weighted[k]
+    usual = np.sort(squares)[(n - 1) // 2] if n > 1 else 0.0
+    k = max(9.0 * limit * limit, _USUAL * usual)
+    for i in range(n - 1):
+        weight = (1.0 + squares[i] / k) ** -2.0
+        if not (np.isfinite(weight) and information[i, 0, 0] > 0.0):
             continue
-        most = max(most, abs(weight - f.information[i, 0, 0] / information[0, 0]))
+        most = max(most, abs(weight - f.information[i, 0, 0] / information[i, 0, 0]))
         for a in range(9):
             for b in range(9):
-                f.information[i, a, b] = weight * information[a, b]
+                f.information[i, a, b] = weight * information[i, a, b]
     return most
