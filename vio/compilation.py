@@ -6,7 +6,7 @@ The first time the back end is compiled by a second process while this one compi
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vio.backend import solver
 from vio.backend.back_end import BackEnd
 from vio.backend.initialization import initial_state
 from vio.backend.online_calibration import Instant
-from vio.backend.preintegration import integrate_span
+from vio.backend.preintegration import Preintegrated, integrate_span
 from vio.backend.rest import Rest
 from vio.backend.standstill import Standstill
 from vio.calibration import Calibration, ImuNoise
@@ -29,6 +29,7 @@ from vio.types import Observations, StereoFrame
 
 _SHORT = 3  # keyframes of a window
 _WIDE, _HIGH = 640, 400  # px; half of it holds as many features as are asked for
+_ENOUGH = "2"  # level of LLVM's optimisation of the back end: a fifth less to compile than the third, and as quick
 _FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and still
 
 
@@ -39,6 +40,7 @@ def warm_up(calibration: Calibration, config: Config) -> None:
         front_end = FrontEnd(calibration, config)
         for frame in _pictures(calibration, config, 4):
             front_end.process(frame, np.eye(3), new_counts())
+        _refinement_alone()
         if second is not None:
             second.wait()
     small = replace(config, backend=replace(config.backend, window=_SHORT))  # the same kernels, a full window sooner
@@ -68,7 +70,7 @@ def _second_process() -> subprocess.Popen | None:
     path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        return subprocess.Popen([sys.executable, "-m", "vio.compilation"], env=os.environ | {"PYTHONPATH": path}, **quiet)
+        return subprocess.Popen([sys.executable, "-m", "vio.compilation"], env=os.environ | {"PYTHONPATH": path, "NUMBA_OPT": _ENOUGH}, **quiet)
     except OSError:
         return None
 
@@ -95,32 +97,50 @@ def _pictures(calibration: Calibration, config: Config, frames: int) -> Iterator
         yield StereoFrame(i * gap if i <= frames else frames * gap + gap // 2, pictures[0], pictures[1] if len(pictures) > 1 else None)
 
 
-def _back_end_alone() -> None:
-    """A window of keyframes that see sixty points from one place, one at rest and not where it was placed, through a back end without a front end."""
-    baseline = np.array([0.1, 0.0, 0.0])
-    T_BR = np.eye(4)
-    T_BR[:3, 3] = baseline
-    camera, config = Camera(640, 480, 400.0, 400.0, 320.0, 240.0), Config()
-    back_end = BackEnd(Calibration(camera, np.eye(4), ImuNoise(1e-3, 1e-5, 1e-2, 1e-4), camera, T_BR), config)
-    standstill = Standstill(config, camera.fx)
+def _stereo() -> tuple[Camera, BackEnd, Callable[[int], Observations]]:
+    """A rig's left camera, its back end, and what it sees at an instant: sixty points, always from one place."""
+    T_BR, camera = np.eye(4), Camera(640, 480, 400.0, 400.0, 320.0, 240.0)
+    T_BR[:3, 3] = baseline = np.array([0.1, 0.0, 0.0])
     points = np.random.default_rng(0).uniform((-2.0, -2.0, 3.0), (2.0, 2.0, 6.0), (60, 3))
     left, right = points[:, :2] / points[:, 2:], (points - baseline)[:, :2] / points[:, 2:]
+    back_end = BackEnd(Calibration(camera, np.eye(4), ImuNoise(1e-3, 1e-5, 1e-2, 1e-4), camera, T_BR), Config())
+    return camera, back_end, lambda t_ns: Observations(t_ns, np.arange(60), left, right, np.ones(60, bool))
+
+
+def _integrated(back_end: BackEnd, t_ns: int, config: Config) -> Preintegrated:
+    """The inertial motion of the last interval between two keyframes."""
+    pre = back_end.preintegration()
+    integrate_span(pre, *_inertial(t_ns, config), t_ns - _gap_ns(config), t_ns, back_end.gyro_var, back_end.accel_var, new_counts())
+    return pre
+
+
+def _refinement_alone() -> None:
+    """A frame refined by a back end that has just been started: what there is to compile without a window's solution."""
+    config, (_, back_end, seen) = Config(), _stereo()
+    t_ns = 2 * _gap_ns(config)
+    back_end.start(initial_state(*_inertial(t_ns - _gap_ns(config), config), t_ns - _gap_ns(config), config.initial))
+    back_end.refine_frame(_integrated(back_end, t_ns, config), seen(t_ns), new_counts())
+
+
+def _back_end_alone() -> None:
+    """A window of keyframes, one at rest and not where it was placed, through a back end without a front end; frames are refined at the very
+    end, for that is being compiled beside."""
+    config, (camera, back_end, seen) = Config(), _stereo()
+    standstill = Standstill(config, camera.fx)
     for k in range(1, config.backend.window + 4):
         t_ns, counts = k * _gap_ns(config), new_counts()
         samples = _inertial(t_ns, config)
-        seen = Observations(t_ns, np.arange(60), left, right, np.ones(60, bool))
         standstill.feed(*samples, t_ns)
-        standstill.see(t_ns, seen.ids, left)
+        standstill.see(t_ns, seen(t_ns).ids, seen(t_ns).xy_left)
         if k == 1:
             back_end.start(initial_state(*samples, t_ns, config.initial))
-            back_end.add_keyframe(seen, None, None, counts)
+            state = back_end.add_keyframe(seen(t_ns), None, None, counts)
             continue
-        pre = back_end.preintegration()
-        integrate_span(pre, *samples, t_ns - _gap_ns(config), t_ns, back_end.gyro_var, back_end.accel_var, counts)
-        state = back_end.refine_frame(pre, seen, counts)
         rare = (Instant(1e-3, np.zeros(3)), Rest(1.0, np.zeros(3), _FORCE)) if k == 2 else (None, None)
-        back_end.add_keyframe(seen, pre, state, counts, *rare)
+        state = back_end.add_keyframe(seen(t_ns), _integrated(back_end, t_ns, config), replace(state, t_ns=t_ns), counts, *rare)
     back_end.weigh_inertial()
+    t_ns += _gap_ns(config)
+    back_end.refine_frame(_integrated(back_end, t_ns, config), seen(t_ns), counts)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ rounding. Kernels of this package are keyed by their file and by every file of t
 import functools
 import gc
 import hashlib
+import importlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from llvmlite import binding
 from numba.core import caching, compiler, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
+from numba.np import linalg
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ARGUMENTS = "config.py"
@@ -25,14 +28,27 @@ _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+(vio[\w.]*)[ \t]+)?import[ \t]+(\([^)
 
 
 @functools.cache
+def _modules(root: Path) -> dict[str, Path]:
+    """Files of the package below `root` by their dotted names, packages by that of their __init__.py."""
+    found = {}
+    for folder, inner, files in os.walk(root / "vio"):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        package = Path(folder).relative_to(root).as_posix().replace("/", ".")
+        for file in files:
+            stem, suffix = os.path.splitext(file)
+            if suffix == ".py":
+                found[package if stem == "__init__" else f"{package}.{stem}"] = Path(folder, file)
+    return found
+
+
+@functools.cache
 def _imported(path: Path) -> frozenset[Path]:
     """Files of this package that a file imports, absolutely as everywhere here; what only looks like an import, in a text, does no harm."""
-    found = set()
+    found, modules = set(), _modules(_ROOT)
     for module, names in _IMPORT.findall(path.read_text("utf-8")):
         words = re.findall(r"[\w.]+", names)
         wanted = [module, *(f"{module}.{word}" for word in words)] if module else words
-        candidates = (_ROOT.joinpath(*name.split(".")) for name in wanted if name.partition(".")[0] == "vio")
-        found.update(file for c in candidates for file in (c.with_suffix(".py"), c / "__init__.py") if file.is_file())
+        found.update(modules[name] for name in wanted if name in modules)
     return frozenset(found - {_ROOT / "vio" / _ARGUMENTS})
 
 
@@ -74,6 +90,18 @@ def _locators() -> list[type]:
 
 _implementation = getattr(caching, "CacheImpl", None) or caching._CacheImpl
 _implementation._locator_classes = [*_locators(), *_implementation._locator_classes]
+
+
+def _take_blas_for_granted() -> None:
+    """Spare numba a look at scipy.linalg, whose import is a tenth of a start: the look tells whether kernels may use BLAS at all, and those that do look again."""
+    look, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = look
+
+
+_take_blas_for_granted()
 
 
 @contextmanager
@@ -132,6 +160,10 @@ class _PartPipeline(compiler.Compiler):
 class _Inside(CPUDispatcher):
     """A kernel as other kernels see it: typed and lowered, without the wrapper that takes Python's objects apart."""
 
+    def get_call_template(self, args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> tuple:
+        """As numba's, but without a version of its own for each number that is written out in a call."""
+        return super().get_call_template(tuple(types.unliteral(a) for a in args), {name: types.unliteral(a) for name, a in kws.items()})
+
     def add_overload(self, cres: compiler.CompileResult) -> None:
         """Keep a version; nothing but its library stands for it, since it has no address."""
         cres = cres._replace(entry_point=cres.library)
@@ -153,10 +185,17 @@ class Kernel(CPUDispatcher):
     @property
     def is_cached(self) -> bool:
         """Whether a version for Python is on disk that was compiled from the present source."""
+        self._find_cache()
         return bool(self._cache._cache_file._load_index())
+
+    def _find_cache(self) -> None:
+        """Look where versions are kept. Not before one is wanted: most kernels are only ever inside others."""
+        if isinstance(self._cache, caching.NullCache):
+            self.enable_caching()
 
     def compile(self, sig: Any) -> Any:
         """Entry point of the version for the signature `sig`, from the cache or compiled now."""
+        self._find_cache()
         with _undisturbed():
             return super().compile(sig)
 
@@ -170,8 +209,10 @@ class Kernel(CPUDispatcher):
         return types.Dispatcher(self.inside)
 
     def add_overload(self, cres: compiler.CompileResult) -> None:
-        """Keep a version and tell the kernels inside it where their constants are."""
+        """Keep a version and, if it was compiled now, tell the kernels inside it where their constants are."""
         super().add_overload(cres)
+        if cres.referenced_envs is not None:  # from the cache, which told them
+            return
         for environment in cres._find_referenced_environments():
             cres.library.codegen.set_env(environment.env_name, environment)
 
@@ -184,9 +225,7 @@ def njit(function: Callable | None = None, **options: Any) -> Callable:
     """
     if function is None:
         return functools.partial(njit, **options)
-    kernel = Kernel(function, targetoptions={"nopython": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}, pipeline_class=_WholePipeline)
-    kernel.enable_caching()
-    return kernel
+    return Kernel(function, targetoptions={"nopython": True, "no_cfunc_wrapper": True, "error_model": "numpy", **options}, pipeline_class=_WholePipeline)
 
 
 def leaf(function: Callable | None = None, **options: Any) -> Callable:
