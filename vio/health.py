@@ -26,7 +26,7 @@
 | `repaired` | a number that made no sense was replaced | |
 | `restarted` | the window was opened anew where the state was | `restart_after`, `max_speed`, `max_gyro_bias`, `max_accel_bias` |
 
-States: *initialising* until `min_tracks` landmarks take part and the velocity is known to `max_velocity_sigma`; *lost* where fewer than
+States: *initialising* until `min_tracks` landmarks take part and the velocity is known to half of `max_velocity_sigma`; *lost* where fewer than
 `lost_tracks` have taken part for `lost_after`, the state being propagated from the IMU with growing covariance; *recovering* after that
 until `recover_frames` frames in a row have `min_tracks`; *degraded* with any reason; else *good*.
 """
@@ -47,6 +47,7 @@ _SPIKES_IN_A_ROW = 3
 _EQUAL_AT_TOP, _EQUAL_BELOW = 3, 5  # samples in a row that make the end of the range
 _RECENT = 5  # frames over which contradictions are averaged
 _USUAL = 15  # frames whose median interval is the usual one
+_SURE = 0.5  # of the largest deviation of the velocity: so well must the first state be known, lest it is doubted at once
 
 
 class ImuScreen:
@@ -252,7 +253,7 @@ class HealthMonitor:
             self._seen_ns = t_ns
         sigma = math.inf if state is None else math.sqrt(max(float(state.covariance[6, 6] + state.covariance[7, 7] + state.covariance[8, 8]), 0.0))
         calm = tracked >= limits.min_tracks and sigma <= limits.max_velocity_sigma
-        self._settled = self._settled or calm
+        self._settled = self._settled or (calm and sigma <= _SURE * limits.max_velocity_sigma)
         is_lost = self._settled and tracked < limits.lost_tracks and self._blind(t_ns) >= limits.lost_after
         self._lost = self._lost or is_lost
         self._calm_frames = self._calm_frames + 1 if calm else 0 if tracked or is_lost else self._calm_frames
