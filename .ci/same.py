@@ -87,6 +87,7 @@ def resumed(folder: Path, first: int) -> list[str]:
 
 def main() -> int:
     """Compare; the number of differences, at most 1."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs begun in a shell's background ignore it, and so would theirs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first, whole = digests(run(folder / "first", "--threads", "1")), flown(0, folder, 1)
