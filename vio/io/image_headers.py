@@ -6,11 +6,13 @@ A decoder allocates what the header claims, so that an image whose claim cannot 
 
 import re
 import struct
-import zlib
+from collections.abc import Iterator
+
+from isal import isal_zlib
 
 from vio.errors import DataError
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers whose block holds the size (ITU-T T.81, table B.1)
 _JPEG_BARE = frozenset(range(0xD0, 0xD9)) | {0x01, 0xFF}  # markers without a block
 _MOST_SCANS = 64  # of a progressive JPEG; each is a pass over the whole picture, and encoders write about ten
@@ -39,25 +41,23 @@ def declared_size(data: bytes, source: str) -> tuple[int, int]:
 
 
 def _png_size(data: bytes, source: str) -> tuple[int, int] | None:
-    _check_png(data, source)
+    for kind, _ in png_blocks(data, source):
+        if kind == b"acTL":
+            raise DataError(f"{source}: an animated PNG image")
     return struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" else None
 
 
-def _check_png(data: bytes, source: str) -> None:
-    """Walk the chunks: each complete, each with its CRC, the last one IEND."""
-    view, at = memoryview(data), len(_PNG)
-    while True:
-        length = int.from_bytes(view[at : at + 4], "big")
-        end = at + 12 + length
+def png_blocks(data: bytes, source: str) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of the blocks of a PNG file, the last one IEND. Raises DataError where one is incomplete or has another checksum."""
+    view, at, kind = memoryview(data), len(PNG), b""
+    while kind != b"IEND":
+        end = at + 12 + int.from_bytes(view[at : at + 4], "big")
         if end > len(data):
             raise DataError(f"{source}: the PNG image is truncated at byte {len(data)}")
         kind = bytes(view[at + 4 : at + 8])
-        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if isal_zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise DataError(f"{source}: the PNG image is damaged (checksum of its {kind.decode('latin-1') if kind.isalpha() else 'nameless'} block)")
-        if kind == b"acTL":
-            raise DataError(f"{source}: an animated PNG image")
-        if kind == b"IEND":
-            return
+        yield kind, view[at + 8 : end - 4]
         at = end
 
 
@@ -106,6 +106,6 @@ def _tiff_size(data: bytes, source: str) -> tuple[int, int] | None:
 
 
 _KINDS = (
-    (_PNG, _png_size), (_JPEG, _jpeg_size), (b"BM", _bmp_size), (b"II*\0", _tiff_size), (b"MM\0*", _tiff_size),
+    (PNG, _png_size), (_JPEG, _jpeg_size), (b"BM", _bmp_size), (b"II*\0", _tiff_size), (b"MM\0*", _tiff_size),
     *((b"P%d" % kind, _netpbm_size) for kind in range(1, 7)),
 )  # fmt: skip

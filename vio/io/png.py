@@ -5,11 +5,13 @@ import struct
 import numpy as np
 from isal import isal_zlib
 
-from vio.io.png_bytes import gather, undo_filters
+from vio.errors import DataError
+from vio.io.image_headers import PNG, png_blocks
+from vio.io.png_filters import undo_filters
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY8 = bytes((8, 0, 0, 0, 0))  # bits, colour type, compression, filters, interlacing
-_ZLIB_32K = 0x78  # deflate with a window of 32 kB; smaller ones are for smaller pictures
+_ZLIB_32K = b"\x78"  # deflate with a window of 32 kB; smaller ones are for smaller pictures
+_HARMLESS = {b"tEXt", b"tIME", b"pHYs", b"gAMA"}  # blocks that change no sample
 
 
 def plain_grey(data: bytes, width: int, height: int) -> np.ndarray | None:
@@ -17,18 +19,28 @@ def plain_grey(data: bytes, width: int, height: int) -> np.ndarray | None:
 
     Memory is bounded by the size asked for, whatever the file claims or inflates to.
     """
-    if not data.startswith(_SIGNATURE + struct.pack(">I4sII", 13, b"IHDR", width, height) + _GREY8):
+    if not data.startswith(PNG + struct.pack(">I4sII", 13, b"IHDR", width, height) + _GREY8):
         return None
-    packed = np.empty(len(data), np.uint8)
-    used = gather(np.frombuffer(data, np.uint8), packed)
-    if not used or packed[0] != _ZLIB_32K:
-        return None
-    filtered = _inflated(memoryview(packed)[:used], height * (width + 1))
+    packed = _stream(data)
+    filtered = _inflated(packed, height * (width + 1)) if packed.startswith(_ZLIB_32K) else None
     picture = np.empty((height, width), np.uint8)
     return picture if filtered is not None and undo_filters(np.frombuffer(filtered, np.uint8), picture) else None
 
 
-def _inflated(packed: memoryview, size: int) -> bytes | None:
+def _stream(data: bytes) -> bytes:
+    """What the IDAT blocks hold; nothing where a block is damaged or of a kind that is not known here, or where they do not follow each other."""
+    try:
+        kinds, contents = zip(*png_blocks(data, ""))
+    except DataError:
+        return b""
+    wanted = [k for k, kind in enumerate(kinds) if kind == b"IDAT"]
+    others = {kind for kind in kinds[1:-1] if kind != b"IDAT"}
+    if not wanted or wanted[-1] - wanted[0] >= len(wanted) or not others <= _HARMLESS:
+        return b""
+    return b"".join(contents[wanted[0] : wanted[-1] + 1])
+
+
+def _inflated(packed: bytes, size: int) -> bytes | None:
     """What a zlib stream holds, if that is `size` bytes with the checksum it says, and nothing follows."""
     stream = isal_zlib.decompressobj()
     try:

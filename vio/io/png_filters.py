@@ -1,7 +1,4 @@
-"""Kernels of the PNG reader: blocks checked and gathered, row filters undone.
-
-PNG specification (W3C, third edition), sections 5, 9 and annex D.
-"""
+"""Kernels of the PNG reader: row filters undone. PNG specification (W3C, third edition), section 9."""
 
 import numpy as np
 
@@ -9,77 +6,6 @@ from vio.kernels import leaf, njit
 
 LANES = 32  # rows at work at once: as many bytes as a vector of AVX2 holds
 _STRIDE = LANES + 1  # and the row above them
-_SLICES = 16
-_POLYNOMIAL = 0xEDB88320
-_HEADER, _DATA, _END = (int.from_bytes(kind, "big") for kind in (b"IHDR", b"IDAT", b"IEND"))
-_HARMLESS = tuple(int.from_bytes(kind, "big") for kind in (b"tEXt", b"tIME", b"pHYs", b"gAMA"))  # blocks that change no sample
-_SIGNATURE = 8
-
-
-def _crc_tables() -> np.ndarray:
-    """(16, 256) uint32: what a byte does to the checksum from where it stands and from up to fifteen bytes before."""
-    tables = np.zeros((_SLICES, 256), np.uint32)
-    tables[0] = np.arange(256)
-    for _ in range(8):
-        tables[0] = (tables[0] >> 1) ^ np.where(tables[0] & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
-    for k in range(1, _SLICES):
-        tables[k] = (tables[k - 1] >> 8) ^ tables[0][tables[k - 1] & 255]
-    return tables
-
-
-_TABLES = _crc_tables()
-
-
-@njit(inline="always")
-def _big_endian(data, at):
-    """The 32-bit number at a place, most significant byte first."""
-    return (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16) | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])
-
-
-@leaf
-def _crc32(data):
-    """CRC-32 of bytes, sixteen at a time, with a table for each (Kounavis and Berry 2008)."""
-    crc, at = np.uint64(0xFFFFFFFF), 0
-    while at + _SLICES <= data.shape[0]:
-        part, found = data[at : at + _SLICES], np.uint32(0)
-        for k in range(_SLICES):
-            before = (crc >> np.uint64(min(8 * k, 32))) & np.uint64(255)
-            found ^= _TABLES[_SLICES - 1 - k, before ^ np.uint64(part[k])]
-        crc, at = np.uint64(found), at + _SLICES
-    for k in range(at, data.shape[0]):
-        crc = (crc >> np.uint64(8)) ^ np.uint64(_TABLES[0, (crc ^ np.uint64(data[k])) & np.uint64(255)])
-    return np.int64(crc ^ np.uint64(0xFFFFFFFF))
-
-
-@leaf
-def _copy(source, out):
-    for k in range(source.shape[0]):
-        out[k] = source[k]
-
-
-@leaf(nogil=True)
-def gather(data, packed):
-    """Copy the contents of all IDAT blocks of a PNG file into `packed`, both (n,) uint8, and return how many bytes they are.
-
-    0 where a block is incomplete, has another checksum or is of a kind that is not known here, or where IDAT blocks do not follow each other.
-    """
-    at, used, after = _SIGNATURE, 0, 0
-    while at + 12 <= data.shape[0]:
-        length, kind = _big_endian(data, at), _big_endian(data, at + 4)
-        end = at + 8 + length
-        if end + 4 > data.shape[0] or _crc32(data[at + 4 : end]) != _big_endian(data, end):
-            return 0
-        if kind == _END:
-            return used
-        if kind == _DATA:
-            if used and after != at:
-                return 0
-            _copy(data[at + 8 : end], packed[used : used + length])
-            used, after = used + length, end + 4
-        elif kind not in _HARMLESS and (kind != _HEADER or at != _SIGNATURE):
-            return 0
-        at = end + 4
-    return 0
 
 
 @njit(inline="always")
