@@ -32,6 +32,7 @@ until `recover_frames` frames in a row have `min_tracks`; *degraded* with any re
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,11 @@ _EQUAL_AT_TOP, _EQUAL_BELOW = 3, 5  # samples in a row that make the end of the 
 _RECENT = 5  # frames over which contradictions are averaged
 _USUAL = 15  # frames whose median interval is the usual one
 _SURE = 0.5  # of the largest deviation of the velocity: so well must the first state be known, lest it is doubted at once
+
+
+def together(words: str, more: Sequence[str]) -> str:
+    """Words, and more of them, each once."""
+    return " ".join(dict.fromkeys((*words.split(), *more))) if more else words
 
 
 class ImuScreen:
@@ -197,8 +203,7 @@ class HealthMonitor:
 
     def note(self, *reasons: str) -> None:
         """Remember reasons for the verdict on the next frame."""
-        if reasons:
-            self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
+        self._reasons = together(self._reasons, reasons)
 
     def interval(self, begin_ns: int, end_ns: int, imu_t_ns: np.ndarray, step: int) -> None:
         """Look at the time between two frames, `step` ns by their stamps, begin to end on the IMU's clock, and at the inertial stamps (n,) around it."""

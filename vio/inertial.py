@@ -7,7 +7,7 @@ import numpy as np
 from vio.backend.preintegration import GAP_ACCEL, GAP_GYRO, Preintegrated, integrate_span
 from vio.config import HealthConfig
 from vio.events import Event
-from vio.health import ImuScreen, Samples
+from vio.health import ImuScreen, Samples, together
 from vio.kernels import njit
 from vio.lie import matmul, matmul_t, orthonormalised
 
@@ -54,8 +54,7 @@ class InertialBuffer:
         if not len(t) == len(w) == len(a):
             raise ValueError(f"add_imu: {len(t)} stamps, {len(w)} rates and {len(a)} accelerations; the counts must agree")
         believed, reasons = self.screen.screen(t, w, a)
-        if reasons:
-            self._reasons = " ".join(dict.fromkeys((*self._reasons.split(), *reasons)))
+        self._reasons = together(self._reasons, reasons)
         self._samples = tuple(map(np.concatenate, zip(self._samples, believed)))
 
     def take_reasons(self) -> tuple[str, ...]:

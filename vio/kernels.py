@@ -160,10 +160,6 @@ class _PartPipeline(compiler.Compiler):
 class _Inside(CPUDispatcher):
     """A kernel as other kernels see it: typed and lowered, without the wrapper that takes Python's objects apart."""
 
-    def get_call_template(self, args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> tuple:
-        """As numba's, but without a version of its own for each number that is written out in a call."""
-        return super().get_call_template(tuple(types.unliteral(a) for a in args), {name: types.unliteral(a) for name, a in kws.items()})
-
     def add_overload(self, cres: compiler.CompileResult) -> None:
         """Keep a version; nothing but its library stands for it, since it has no address."""
         cres = cres._replace(entry_point=cres.library)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from vio.lie import so3_log
+
 _MEMORY = 20.0  # s in which a keyframe's weight falls to 1/e: so much evidence and no more comes of a small turn, however long the flight
 _FEWEST = 12  # keyframes, by weight, before anything is said
 _NO_TURN = 1e-9  # rad^2, added where the rig has not turned
@@ -28,7 +30,7 @@ class MountDoubt:
 
     def hear(self, seconds: float, dR: np.ndarray, R_predicted: np.ndarray, R: np.ndarray) -> None:
         """A keyframe: time since the last one, the gyro's rotation dR (3, 3) over it, and attitudes (3, 3) as predicted and as refined."""
-        turn, left = _rotation_vector(dR), _rotation_vector(R_predicted.T @ R)
+        turn, left = so3_log(dR), so3_log(R_predicted.T @ R)
         x, y, z = turn
         J = np.array([[0.0, z, -y, seconds, 0.0, 0.0], [-z, 0.0, x, 0.0, seconds, 0.0], [y, -x, 0.0, 0.0, 0.0, seconds]])
         fading = math.exp(-seconds / _MEMORY)
@@ -46,10 +48,3 @@ class MountDoubt:
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
         return {"_H": np.zeros((6, 6)), "_g": np.zeros(6), "_squares": 0.0, "_weight": 0.0, "is_turned": False}
-
-
-def _rotation_vector(R: np.ndarray) -> np.ndarray:
-    """Axis times angle (3,) of a rotation below half a turn; without the kernels of `vio.lie`, which Python calls nowhere else in flight."""
-    axis = 0.5 * np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]])
-    sine = float(np.linalg.norm(axis))
-    return axis if sine < 1e-6 else axis * (np.arctan2(sine, 0.5 * (np.trace(R) - 1.0)) / sine)

@@ -309,8 +309,9 @@ class Odometry:
         state = self._back_end.hold(at_ns, self._pre.dt[0])
         if seen.is_keyframe and rest is not None and rest.seconds >= 2.0 * self._back_end.rest_seconds:
             state = self._back_end.rest_longer(state, rest, counts)
-            self._rejected = np.concatenate((self._rejected, self._back_end.rejected_ids))
-        self._pre = self._back_end.preintegration()
+            self._settle()
+        else:
+            self._pre = self._back_end.preintegration()
         return state
 
     def _start(self, arrival: Arrival) -> None:

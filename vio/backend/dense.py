@@ -3,6 +3,7 @@
 import numpy as np
 
 from vio.kernels import njit
+from vio.lie import apply
 
 
 @njit
@@ -12,6 +13,15 @@ def is_finite_all(flat):
         if not np.isfinite(flat[i]):
             return False
     return True
+
+
+@njit
+def quadratic(A, x):
+    """x^T A x of a matrix (n, n) and a vector (n,)."""
+    Ax, total = apply(A, x), 0.0
+    for k in range(x.shape[0]):
+        total += x[k] * Ax[k]
+    return total
 
 
 @njit

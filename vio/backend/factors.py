@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vio.backend.dense import quadratic
 from vio.backend.preintegration import Preintegrated
 from vio.backend.residuals import imu_jacobian, imu_residual
 from vio.kernels import njit
@@ -67,11 +68,8 @@ def imu_normal(w, f, i):
 @njit
 def imu_cost(w, f, i):
     """Half the whitened squared residual of inertial factor i and its bias walk."""
-    r, dot = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1]), 0.0
-    weighted = apply(f.information[i], r)
-    for k in range(9):
-        dot += r[k] * weighted[k]
-    total = 0.5 * dot
+    r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
+    total = 0.5 * quadratic(f.information[i], r)
     for c in range(3):
         g, a = w.bg[i + 1, c] - w.bg[i, c], w.ba[i + 1, c] - w.ba[i, c]
         total += 0.5 * f.walk[i, 0] * (g * g) + 0.5 * f.walk[i, 1] * (a * a)

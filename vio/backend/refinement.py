@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vio.backend.dense import is_finite_all, solve
+from vio.backend.dense import is_finite_all, quadratic, solve
 from vio.backend.guard import is_positive
 from vio.backend.landmarks import cauchy_weight
 from vio.backend.preintegration import predict, transition
@@ -138,10 +138,7 @@ def refine(w, h, pre, forecast, rig, ids, xy, map_ids, points, cauchy, iteration
             break
     T_WB[:3, :3], T_WB[:3, 3], T_WB[3, :3], T_WB[3, 3] = R, p, 0.0, 1.0
     _inform(forecast, seen, covariance)
-    r, square = imu_residual(pre, R0, p0, v0, bg, ba, R, p, v), 0.0
-    weighted = apply(information, r)
-    for k in range(9):
-        square += r[k] * weighted[k]
+    square = quadratic(information, imu_residual(pre, R0, p0, v0, bg, ba, R, p, v))
     return used if is_finite_all(T_WB.ravel()) and is_finite_all(v) else -1, square / _DEGREES
 
 

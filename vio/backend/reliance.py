@@ -11,11 +11,11 @@ it is the scale that is wrong, and they must be heard. With two cameras nothing 
 
 import numpy as np
 
+from vio.backend.dense import quadratic
 from vio.backend.factors import factor
 from vio.backend.refinement import inverse9
 from vio.backend.residuals import imu_residual
 from vio.kernels import njit
-from vio.lie import apply
 
 _USUAL = 3.0  # times the middle one of the squared residuals at which a factor counts a quarter, at least
 RECONSIDERED = 0.1  # change of a weight that makes another solution worth its time
@@ -30,14 +30,12 @@ def weigh(w, f, n, jitter, limit):
     """
     most, information, squares = 0.0, np.empty((n - 1, 9, 9)), np.empty(n - 1)
     for i in range(n - 1):
-        covariance, squares[i] = f.covariance[i].copy(), 0.0
+        covariance = f.covariance[i].copy()
         for k in range(3):
             covariance[k, k] += jitter * jitter
         information[i] = inverse9(covariance)
         r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
-        weighted = apply(information[i], r)
-        for k in range(9):
-            squares[i] += r[k] * weighted[k]
+        squares[i] = quadratic(information[i], r)
     usual = np.sort(squares)[(n - 1) // 2] if n > 1 else 0.0
     k = max(9.0 * limit * limit, _USUAL * usual)
     for i in range(n - 1):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vio.backend import landmarks
-from vio.backend.dense import bordered, solve
+from vio.backend.dense import bordered, quadratic, solve
 from vio.backend.factors import Factors, imu_cost, imu_normal
 from vio.backend.guard import is_finite
 from vio.backend.landmarks import new_scratch
@@ -59,11 +59,10 @@ def new_system(n: int, k: int) -> System:
 @njit
 def quadratic_cost(prior, d):
     """Cost of the prior at the tangent d from its linearisation point."""
-    Hd, square, linear = apply(prior.H, d), 0.0, 0.0
+    linear = 0.0
     for k in range(d.shape[0]):
-        square += d[k] * Hd[k]
         linear += prior.b[k] * d[k]
-    return 0.5 * square + linear
+    return 0.5 * quadratic(prior.H, d) + linear
 
 
 @njit(nogil=True)

@@ -102,10 +102,16 @@ def seen_from(w, c, n):
     return c.R, c.p
 
 
+@leaf
+def _size(c):
+    """k, how many numbers are estimated."""
+    return (1 if c.with_time else 0) + (MOUNT if c.with_mount else 0)
+
+
 @njit
 def difference(c):
     """Tangent (k,) from the point the prior is expanded at."""
-    out = np.zeros((1 if c.with_time else 0) + (MOUNT if c.with_mount else 0))
+    out = np.zeros(_size(c))
     deviation(c.offset, c.shift, c.turn, c.from_offset, c.from_shift, c.from_turn, c.with_time, c.with_mount, out)
     return out
 
@@ -119,7 +125,7 @@ def known_offset(w, m, c):
 @njit
 def columns(w, c, n):
     """X (6 n, k)."""
-    X = np.empty((6 * n, (1 if c.with_time else 0) + (MOUNT if c.with_mount else 0)))
+    X = np.empty((6 * n, _size(c)))
     directions(w.R_lin, w.v, w.bg, c.rate, n, c.with_time, c.with_mount, c.slowest, X)
     return X
 

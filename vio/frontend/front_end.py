@@ -13,8 +13,8 @@ from vio.events import Event
 from vio.frontend import anchor, following, klt, outliers, pyramid, rays, stereo, store
 from vio.frontend.corners import allocate_workspace, corner_format, detect_corners
 from vio.frontend.exposure import equalised, texture
-from vio.frontend.following import CROWD
 from vio.frontend.features import Features, joined, taken
+from vio.frontend.following import CROWD
 from vio.lie import orthonormalised
 from vio.precision import Logs
 from vio.saved import Maybe, Table, pack, require, unpack
