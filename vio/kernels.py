@@ -20,6 +20,7 @@ from llvmlite import binding
 from numba.core import caching, compiler, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
+from numba.core.runtime.context import NRTContext
 from numba.np import linalg
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -102,6 +103,28 @@ def _take_blas_for_granted() -> None:
 
 
 _take_blas_for_granted()
+
+
+def _memory_alone() -> None:
+    """Let numba count references to what has any: by itself it takes every array apart for it, shape and strides and all, a third of what it writes
+    for LLVM, which then throws it away."""
+
+    @functools.cache
+    def has_memory(context: Any, kind: types.Type) -> bool:
+        return context.data_model_manager[kind].contains_nrt_meminfo()
+
+    def get_meminfos(self: NRTContext, builder: Any, kind: types.Type, value: Any) -> list:
+        model = self._context.data_model_manager[kind]
+        found = [(kind, model.get_nrt_meminfo(builder, value))] if model.has_nrt_meminfo() else []
+        for inner, part in model.traverse(builder):
+            if has_memory(self._context, inner):
+                found.extend(self.get_meminfos(builder, inner, part(value)))
+        return found
+
+    NRTContext.get_meminfos = get_meminfos
+
+
+_memory_alone()
 
 
 @contextmanager
