@@ -125,6 +125,17 @@ def test_dropped_features_are_listed_once_as_gated() -> None:
     assert not np.isin(ids, second.observations.ids).any() and not np.isin(ids, third.tracks.ids).any()
 
 
+def test_a_guessed_rotation_rejects_no_track() -> None:
+    """Oracle: the pictures, in which every track lies on the wall. A rotation that is wrong by a degree about the optical axis has half of them rejected."""
+    outliers = {}
+    for is_measured in (True, False):
+        front_end = FrontEnd(scenes.RIG, CONFIG)
+        run(front_end, FRAMES[:3])
+        seen = front_end.process(FRAMES[3], lie.so3_exp(np.array([0.0, 0.0, 0.02])) @ rotation(3), new_counts(), is_measured=is_measured)
+        outliers[is_measured] = int(np.sum(seen.tracks.status == TrackStatus.OUTLIER))
+    assert outliers[True] > 20 and outliers[False] == 0
+
+
 def test_keyframes_come_by_time_when_nothing_moves() -> None:
     """Oracle: the rules: a still rig has no parallax and loses nothing, so only `keyframe_max_interval` counts."""
     config = replace(CONFIG, frontend=replace(CONFIG.frontend, keyframe_max_interval=0.2))

@@ -31,7 +31,7 @@ UNKNOWN = Known(Settled(np.zeros(3), np.zeros(3), np.eye(3), 0), -1.0, False)
 class Arrival:
     """A frame on its way. seen: once the front end has looked; solved_t_ns: of a keyframe whose solution has come in meanwhile.
 
-    samples: inertial samples kept for it and later frames. span: those since the last frame, None for the first.
+    samples: inertial samples kept for it and later frames, which measured the whole motion since the last frame or not (is_measured). span: those since the last frame, None for the first.
     """
 
     frame: StereoFrame
@@ -40,6 +40,7 @@ class Arrival:
     since_ns: int  # since the last frame, by the stamps
     span: Span | None
     samples: Samples
+    is_measured: bool
     R_C1C0: np.ndarray
     notes: tuple[str, ...]
     pass_over: str  # why the picture is not to be looked at

@@ -36,7 +36,7 @@ from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, 
 
 _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
-STATE_VERSION = 4  # of `Odometry.state_dict`
+STATE_VERSION = 5  # of `Odometry.state_dict`
 _PROTOTYPES = {
     "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_known": UNKNOWN, "_rejected": np.zeros(0, np.int64),
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "", "_key_t_ns": 0,
@@ -181,9 +181,9 @@ class Odometry:
         span = None if self._at_ns is None else self._imu.span(self._at_ns, at_ns, self._back_end.gyro_var, self._back_end.accel_var)
         known, since_ns = self._known.settled, 0 if self._last_t_ns is None else t_ns - self._last_t_ns
         R_C1C0 = np.eye(3) if span is None else turned(span, known.b_g, known.b_a, known.R_BC)
-        samples = self._imu.samples
+        samples, is_measured = self._imu.samples, self._at_ns is None or self._imu.measures(self._at_ns, at_ns)
         self._imu.forget(at_ns, self._at_ns is None and not self._initialised_by)
-        arrival = Arrival(frame, place, at_ns, since_ns, span, samples, R_C1C0, self._imu.take_reasons(), self._unusable(frame, since_ns, R_C1C0))
+        arrival = Arrival(frame, place, at_ns, since_ns, span, samples, is_measured, R_C1C0, self._imu.take_reasons(), self._unusable(frame, since_ns, R_C1C0))
         if self._front_end.is_holding:  # features wait for a place to look at: the window must be known
             self._catch_up(arrival)
             arrival.expected = self._back_end.expected(self._pre) if self._pre is not None else None
@@ -210,9 +210,9 @@ class Odometry:
         """The front end's work on a frame; touches nothing else."""
         clock = Clock()
         if arrival.pass_over:
-            seen = self._front_end.pass_over(arrival.frame.t_ns, arrival.R_C1C0, arrival.pass_over)
+            seen = self._front_end.pass_over(arrival.frame.t_ns, arrival.R_C1C0, arrival.pass_over, arrival.is_measured)
         else:
-            seen = self._front_end.process(arrival.frame, arrival.R_C1C0, arrival.counts, arrival.expected)
+            seen = self._front_end.process(arrival.frame, arrival.R_C1C0, arrival.counts, arrival.expected, arrival.is_measured)
         arrival.seen = placed(seen, arrival.at_ns)
         arrival.laps["front_end"] = clock.lap()
 

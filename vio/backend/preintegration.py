@@ -13,10 +13,6 @@ from vio.events import Event
 from vio.kernels import leaf, njit
 from vio.lie import apply, matmul, right_jacobian, skew, so3_exp
 
-GAP_NS = 25_000_000  # between samples further apart than this the measurement is a guess ...
-GAP_GYRO = 0.5  # rad/s ... with these errors (our choice: the spread of a hand-held or flying rig's motion over tens of ms)
-GAP_ACCEL = 2.0  # m/s^2
-
 
 class Preintegrated(NamedTuple):
     """Accumulated motion of B since the first sample, and how it depends on the biases it was integrated with.
@@ -97,8 +93,8 @@ def _propagate(pre, turn, half_turn, ac, dt, step, to_middle, half, gyro_var, ac
 def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, counts):
     """Integrate the samples (t_ns (n,) int64, w_B, a_B (n, 3)) from begin_ns to end_ns with the trapezoid of each pair.
 
-    Measurements are interpolated linearly at both ends; before the first and after the last sample they are held. A step over a gap
-    in the data carries the uncertainty of the missing motion, so that vision outweighs it.
+    Measurements are interpolated linearly at both ends; before the first and after the last sample they are held. What gaps leave unmeasured
+    is for the variances to hold, see `vio.inertial`.
     """
     n = t_ns.shape[0]
     at = begin_ns
@@ -117,9 +113,7 @@ def integrate_span(pre, t_ns, w_B, a_B, begin_ns, end_ns, gyro_var, accel_var, c
         for k in range(3):
             w0[k], a0[k] = 0.5 * (w0[k] + w1[k]), 0.5 * (a0[k] + a1[k])
         dt = (until - at) * 1e-9
-        gap = until - at if i + 1 >= n or t_ns[i] > at else t_ns[i + 1] - t_ns[i]
-        missing = dt if gap > GAP_NS else 0.0
-        integrate(pre, w0, a0, dt, gyro_var + GAP_GYRO**2 * missing, accel_var + GAP_ACCEL**2 * missing, counts)
+        integrate(pre, w0, a0, dt, gyro_var, accel_var, counts)
         at = until
 
 

@@ -22,6 +22,7 @@ from vio.types import FrontEndOutput, Observations, StereoFrame, Tracks, TrackSt
 
 Expected = tuple[np.ndarray, np.ndarray]  # ids (n,) int64, xy (n, 2): normalised image points
 _TRACKED = int(TrackStatus.TRACKED)
+_ALL_AND_MORE = 257  # of 256
 _NOWHERE = np.zeros(0, np.int64), np.zeros((0, 2), np.int32)
 
 
@@ -54,6 +55,7 @@ class FrontEnd:
         self.next_id, self._frames, self._key_count = first_id, 0, 0
         self._key_t_ns: int | None = None
         self._R_CK, self._R_CP = np.eye(3), np.eye(3)  # ray of the last keyframe, and of the previous picture, into the current frame
+        self._knows_CK, self._knows_CP = True, True  # whether the gyro measured all of it
         self._held, self._kept_ns = 0, 0  # blind frames since the previous picture was kept, and its stamp
 
     def _nobody(self) -> Features:
@@ -67,16 +69,17 @@ class FrontEnd:
         """Whether features wait for a picture in which they can be found again; then `process` likes to know where to look."""
         return self._held > 0
 
-    def process(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray, expected: Expected | None = None) -> FrontEndOutput:
+    def process(self, frame: StereoFrame, R_C1C0: np.ndarray, counts: np.ndarray, expected: Expected | None = None, is_measured: bool = True) -> FrontEndOutput:
         """Follow the features into a frame and, at a keyframe, top them up and match them in the right picture.
 
         R_C1C0: (3, 3), the rotation that maps rays of the previous left frame into this one (from the gyro). counts: int64 by `Event`.
-        expected: (ids (n,), xy (n, 2)), rays on which to look for features after blind frames.
+        expected: (ids (n,), xy (n, 2)), rays on which to look for features after blind frames. is_measured: R_C1C0 is no guess over a gap in the
+        samples; nothing contradicts a guess.
         Raises ValueError for pictures that are not uint8 of the calibrated size. Returned arrays are never written again.
         """
         self.check(frame)
         pyramid.build(frame.left, self._current, self._pyramid, counts)
-        self._R_CK, self._R_CP = (orthonormalised(np.ascontiguousarray(R_C1C0 @ R, np.float64)) for R in (self._R_CK, self._R_CP))
+        self._turn(R_C1C0, is_measured)
         if (len(self._live.ids) or self._held) and texture(self._current[-1]) < self._config.frontend.min_texture:
             return self._hold(frame.t_ns, self._live)
         jump = self._config.frontend.exposure_jump if len(self._live.ids) else np.inf
@@ -93,9 +96,14 @@ class FrontEnd:
         touched, self._gated = joined(self._live.tracks(), lost, self._gated), self.no_tracks()
         return FrontEndOutput(touched, self._observe(frame.t_ns, self._live), is_keyframe, ("exposure_jump",) if jumped else ())
 
-    def pass_over(self, t_ns: int, R_C1C0: np.ndarray, why: str) -> FrontEndOutput:
-        """A frame whose picture is not to be looked at, and the word for it; else as `process`. Features wait for the next one."""
+    def _turn(self, R_C1C0: np.ndarray, is_measured: bool) -> None:
+        """Let the rotations since the last keyframe and the previous picture go on."""
         self._R_CK, self._R_CP = (orthonormalised(np.ascontiguousarray(R_C1C0 @ R, np.float64)) for R in (self._R_CK, self._R_CP))
+        self._knows_CK, self._knows_CP = self._knows_CK and is_measured, self._knows_CP and is_measured
+
+    def pass_over(self, t_ns: int, R_C1C0: np.ndarray, why: str, is_measured: bool = True) -> FrontEndOutput:
+        """A frame whose picture is not to be looked at, and the word for it; else as `process`. Features wait for the next one."""
+        self._turn(R_C1C0, is_measured)
         return self._hold(t_ns, self._live, why)
 
     def no_tracks(self) -> Tracks:
@@ -105,6 +113,7 @@ class FrontEnd:
     def _prototypes(self) -> dict[str, Any]:
         """What the next frame depends on; the other buffers are written before they are read."""
         numbers = dict.fromkeys(("next_id", "_frames", "_key_count", "_held", "_kept_ns"), 0)
+        numbers |= {"_knows_CK": True, "_knows_CP": True}
         return {"_previous": self._previous, "_live": self._nobody(), "_gated": self.no_tracks(), **numbers, "_key_t_ns": Maybe(0), "_R_CK": np.eye(3), "_R_CP": np.eye(3)}
 
     def state_dict(self) -> Table:
@@ -171,7 +180,7 @@ class FrontEnd:
         has_moved = following.follow(
             previous, current, live.uv, live.rays, live.flow, *self._places(expected), self._rotation(self._R_CP), self._held + 1,
             live.key_rays, self._rotation(self._R_CK), self._parallax_sq, self._frames, fewest,
-            frontend.pyramid_levels - 1, self._lens, self._klt_stored, self._outlier, uv, arrived, flow, status, counts)
+            frontend.pyramid_levels - 1, self._lens, self._klt_stored, self._judge(self._knows_CP), uv, arrived, flow, status, counts)
         survives = status == _TRACKED
         moved = replace(live, uv=uv, rays=arrived, flow=flow, status=status, age=live.age + survives, has_right=np.zeros(n, np.bool_))
         self._live, lost = moved.parted(survives)
@@ -187,11 +196,15 @@ class FrontEnd:
 
     def _keep(self, t_ns: int, counts: np.ndarray) -> None:
         """Put the current pyramid into the frame store: as it is, or coded."""
-        self._held, self._kept_ns, self._R_CP = 0, t_ns, np.eye(3)
+        self._held, self._kept_ns, self._R_CP, self._knows_CP = 0, t_ns, np.eye(3), True
         if self._store is None:
             self._current, self._previous = self._previous, self._current
         else:
             store.keep(self._current, self._store, self._words, self._previous, counts)
+
+    def _judge(self, knows: bool) -> outliers.OutlierFormat:
+        """What RANSAC goes by: where the rotation is a guess, no share of the features is enough to reject the others."""
+        return self._outlier if knows else self._outlier._replace(min_share=_ALL_AND_MORE)
 
     def _rotation(self, R: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(self._config.precision.rotation.to_raw(R))
@@ -229,7 +242,7 @@ class FrontEnd:
             self._match(frame.right, counts)
         live = self._live
         live.key_rays = live.rays.copy()
-        self._key_t_ns, self._key_count, self._R_CK = frame.t_ns, len(live.ids), np.eye(3)
+        self._key_t_ns, self._key_count, self._R_CK, self._knows_CK = frame.t_ns, len(live.ids), np.eye(3), True
         counts[Event.KEYFRAME] += 1
 
     def _detect(self, counts: np.ndarray) -> None:
@@ -253,7 +266,7 @@ class FrontEnd:
         known = known[np.argsort(-depth[known], kind="stable")]  # near points first: they fix the translation best
         inlier = np.empty(len(known), np.bool_)
         outliers.reject_by_depth(live.key_rays[known], live.key_depth[known], live.rays[known], depth[known],
-                                 self._rotation(self._R_CK), self._lens.fmt, self._outlier, inlier, counts)
+                                 self._rotation(self._R_CK), self._lens.fmt, self._judge(self._knows_CK), inlier, counts)
         # the track itself passed the direction test in every frame: only its depth is in doubt
         depth[known[~inlier]] = 0
         live.has_right[known[~inlier]] = False

@@ -1,0 +1,92 @@
+"""Samples between two frames: how strong the motion is, what of it goes unmeasured, and how well its size is guessed."""
+
+import numpy as np
+import pytest
+
+from vio.backend.preintegration import integrate_span, preintegrated
+from vio.config import Config
+from vio.events import new_counts
+from vio.inertial import InertialBuffer, _feel, _missing
+from vio.io.trajectory import Channel, Flight, Harmonics, Motion, from_harmonics
+from vio.io.simulator import stamps
+from vio.lie import so3_log
+from windows import ACCEL_VAR, GYRO_VAR
+
+MS = 1_000_000
+SHAKEN = Harmonics(
+    rest=0.0, ramp=0.0,
+    x=Channel(waves=((0.05, 1.9, 0.0),)), y=Channel(waves=((0.04, 2.3, 50.0),)), z=Channel(waves=((0.05, 1.7, 20.0),)),
+    yaw=Channel(waves=((15.0, 1.6, 0.0),)), pitch=Channel(waves=((12.0, 2.1, 40.0),)), roll=Channel(waves=((14.0, 1.8, 0.0),)),
+)
+
+
+def test_the_strength_of_a_wave_is_its_variance() -> None:
+    """Oracle: a wave's mean square is half of its amplitude squared; an average over a second of one of 5 Hz about it sways by 1 / (2 pi 10)."""
+    t = np.arange(0, 8_000 * MS, 5 * MS)
+    wave = np.sin(2 * np.pi * 5.0 * t * 1e-9)[:, None] * [1.0, 2.0, 3.0]
+    level, strength = np.zeros(6), np.zeros(6)
+    _feel(t, wave, wave + [0.0, 0.0, 9.81], np.zeros(0, np.int64), level, strength)
+    np.testing.assert_allclose(level, [0, 0, 0, 0, 0, 9.81], atol=3.0 / (2 * np.pi * 5.0) + 0.01)
+    np.testing.assert_allclose(strength, np.tile([0.5, 2.0, 4.5], 2), rtol=0.05)
+
+
+def test_the_strength_does_not_depend_on_the_portions_in_which_samples_come() -> None:
+    """Oracle: all at once; the same bits."""
+    rng = np.random.default_rng(1)
+    t, w, a = np.cumsum(rng.integers(1, 9, 300)) * MS, rng.normal(size=(300, 3)), rng.normal(size=(300, 3))
+    whole, parts = InertialBuffer(Config().health), InertialBuffer(Config().health)
+    whole.add(t, w, a)
+    for cut in np.split(np.arange(300), [1, 2, 40, 40, 171]):
+        parts.add(t[cut], w[cut], a[cut])
+    assert np.array_equal(whole._strength, parts._strength) and np.array_equal(whole._level, parts._level)
+
+
+def missing_slowly(t: np.ndarray, begin: int, end: int, least: int) -> float:
+    """`_missing` by asking every tenth of a millisecond in which gap it lies."""
+    at = np.arange(begin + MS // 20, end, MS // 10)
+    edges = np.concatenate(([min(begin, t[0])], t, [max(end, t[-1])]))
+    i = np.searchsorted(edges, at, "right")
+    gap = (edges[i] - edges[i - 1]).astype(float)
+    share = np.minimum(gap / (100 * MS), 1.0) ** 2
+    return float(np.mean(np.where(gap > least, share**2 * gap * 1e-9 / 2, 0.0)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_goes_unmeasured_is_the_mean_over_all_instants(seed: int) -> None:
+    """Oracle: a slow twin, for spans within, across and beyond gaps of up to 150 ms."""
+    rng = np.random.default_rng(seed)
+    t = np.cumsum(rng.choice([5, 10, 30, 60, 150], 12)) * MS
+    begin = int(rng.integers(0, 300)) * MS
+    end = begin + int(rng.integers(1, 400)) * MS
+    assert _missing(t, begin, end, 25 * MS) == pytest.approx(missing_slowly(t, begin, end, 25 * MS), abs=1e-15)
+
+
+def errors_over_a_gap(begin: int, gap: int) -> np.ndarray:
+    """Error of turn (3,) and velocity (3,) over a gap in the samples of a shaken flight, in the deviations that its span claims."""
+    flight = from_harmonics(SHAKEN, 0.0, 8.0)
+    imu, ends = flight.at(stamps(0.0, 8.0, 200.0)), np.array([begin, begin + gap])
+    keeps = (imu.t_ns <= begin) | (imu.t_ns >= begin + gap)
+    buffer = InertialBuffer(Config().health)
+    for part in (imu.t_ns < begin + gap, imu.t_ns >= begin + gap):
+        buffer.add(*(x[keeps & part] for x in (imu.t_ns, imu.w_B, imu.a_B)))
+    guess, truth = preintegrated(np.zeros(3), np.zeros(3)), preintegrated(np.zeros(3), np.zeros(3))
+    integrate_span(guess, *buffer.span(*map(int, ends), GYRO_VAR, ACCEL_VAR), new_counts())
+    integrate_span(truth, imu.t_ns, imu.w_B, imu.a_B, *map(int, ends), GYRO_VAR, ACCEL_VAR, new_counts())
+    deviations = np.sqrt(np.diag(guess.covariance))
+    return np.concatenate([so3_log(guess.dR.T @ truth.dR), truth.dv - guess.dv]) / deviations[3:9]
+
+
+@pytest.mark.parametrize("gap_ms", [50, 100, 200, 500])
+def test_the_motion_missed_in_a_gap_is_not_twice_as_large_as_it_claims(gap_ms: int) -> None:
+    """Oracle: the same flight, shaken by +-9 m/s^2 and +-3 rad/s at 2 Hz, with all of its samples, at 40 instants. Mean square below 2^2, none beyond four deviations."""
+    error = np.array([errors_over_a_gap(2_000 * MS + k * 35 * MS, gap_ms * MS) for k in range(40)])
+    assert (error**2).mean() < 4.0 and np.abs(error).max() < 4.0
+
+
+def test_a_turn_over_a_gap_is_a_guess() -> None:
+    """Oracle: the contract: more than 40 ms between samples, wherever the frames lie in them."""
+    buffer = InertialBuffer(Config().health)
+    t = np.array([0, 5, 10, 40, 45, 50, 91, 96], np.int64) * MS
+    buffer.add(t, np.zeros((8, 3)), np.zeros((8, 3)))
+    assert buffer.measures(0, 50 * MS) and buffer.measures(91 * MS, 136 * MS)
+    assert not buffer.measures(45 * MS, 51 * MS) and not buffer.measures(60 * MS, 70 * MS) and not buffer.measures(96 * MS, 137 * MS)
