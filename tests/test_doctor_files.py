@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from conftest import edit_line
 from vio.cli import app
 from vio.doctor import clocks, files
+from vio.doctor.examination import examine
+from vio.doctor.report import counted
 from vio.doctor.verdict import Level, Verdict
 from vio.io import asl
 from vio.io.faults.copy import write_copy
@@ -134,3 +136,12 @@ def test_a_folder_without_cameras_has_no_fault(recording: Path, tmp_path: Path) 
     result = _doctor(recording, "--brief")
     assert "imu.gravity" not in result.stdout and "wall: 0 faults" in result.stdout
     assert result.exit_code == 0 and "no cameras in this folder" in result.stdout
+
+
+def test_a_folder_that_is_no_recording_has_its_name_and_one_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the contract, from within it: a relative path has no name of its own."""
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.chdir(tmp_path / "nothing")
+    patient = files.open_recording(Path(), tmp_path)
+    assert patient.name == "nothing"
+    assert counted(examine(patient)).startswith("1 fault, 0 warnings")

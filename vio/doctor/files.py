@@ -68,7 +68,7 @@ def open_recording(path: Path, scratch: Path, opener: Opener = open_sequence) ->
     try:
         return of_sequence(opener(path, False))
     except DataError as error:
-        return Patient(path.name, None, (), None, None, None, None, (_refused(error),))
+        return Patient(path.resolve().name, None, (), None, None, None, None, (_refused(error),))
 
 
 def _refused(error: DataError) -> Verdict:

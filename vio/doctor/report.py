@@ -36,7 +36,8 @@ def _figure(v: Verdict) -> str:
 def counted(verdicts: list[Verdict]) -> str:
     """How many verdicts there are of each level."""
     number = {level: sum(v.level is level for v in verdicts) for level in Level}
-    return f"{number[Level.FAULT]} faults, {number[Level.WARNING]} warnings, {number[Level.OK]} ok, {number[Level.UNKNOWN]} not measurable"
+    faults, warnings = (f"{number[level]} {level.value}{'' if number[level] == 1 else 's'}" for level in (Level.FAULT, Level.WARNING))
+    return f"{faults}, {warnings}, {number[Level.OK]} ok, {number[Level.UNKNOWN]} not measurable"
 
 
 def as_json(name: str, verdicts: list[Verdict], level: Level) -> str:
