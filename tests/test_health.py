@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_odometry import EPOCH, FRAME_NS, HEIGHT, IMU_NS, RIG, WIDTH, feed, finite, pictures, samples
+from test_odometry import EPOCH, FRAME_NS, HEIGHT, IMU_NS, RIG, WIDTH, feed, finite, pictures, samples, wall
 
 from vio.backend import guard
+from vio.backend.back_end import BackEnd
 from vio.config import Config
 from vio.health import ImuScreen
 from vio.odometry import Odometry
@@ -122,6 +123,27 @@ def test_a_frozen_camera_does_not_stop_the_rig() -> None:
     outputs = fly(45, lambda k, pair: frozen if 30 <= k < 40 else pair)
     assert all("frame_repeated" in o.health.reasons for o in outputs[30:40])
     assert error(outputs) < 0.03  # a pixel is 1 cm here, and the velocity at the freeze comes from pictures
+
+
+def with_a_thing_before_it(k: int, pair: Pair) -> Pair:
+    """From frame 15 on most of the view is a patterned thing at 1 m that swings up and down by 20 px."""
+    if k < 15:
+        return pair
+    thing = np.roll(wall(5), round(20.0 * np.sin(0.2 * (k - 15))), 0)[HEIGHT // 3 :]
+    return tuple(np.vstack([p[: HEIGHT // 3], np.roll(thing, -d, 1)[:, :WIDTH]]) for p, d in zip(pair, (0, 20)))
+
+
+def test_while_features_contradict_each_other_what_is_far_off_counts_less() -> None:
+    """Oracle: the formula of the slide; the doubt that the back end hears of is the report of the frame before."""
+    heard, doubt = [], BackEnd.doubt
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BackEnd, "doubt", lambda self, contradicted: (heard.append(contradicted), doubt(self, contradicted))[1])
+        outputs = fly(45, with_a_thing_before_it)
+    reported = ["contradictions" in o.health.reasons for o in outputs]
+    assert any(reported) and heard == [False, *reported[:-1]]
+    usual = Config()
+    trusting = fly(45, with_a_thing_before_it, dataclasses.replace(usual, backend=dataclasses.replace(usual.backend, cauchy_contradicted=1.0)))
+    assert error(outputs) < 0.5 * error(trusting)
 
 
 def test_a_jump_of_the_exposure_loses_no_feature() -> None:

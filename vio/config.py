@@ -72,6 +72,7 @@ class BackEndConfig:
     pixel_sigma: float = 0.3  # px that a track slides on its surface from keyframe to keyframe; 0.25 to 0.4 on renders
     stereo_sigma: float = 0.25  # px between the two pictures of a keyframe, in which a track has slid alike; 0.06 on renders, but alike for a dozen keyframes
     cauchy: float = 2.0  # whitened residual at which an observation counts half (Cauchy's loss)
+    cauchy_contradicted: float = 0.35  # share of it that is left while features contradict each other (`health.max_contradictions`)
     gate: float = 8.0  # whitened residual above which an observation is rejected
     max_landmarks: int = 1000
     min_depth: float = 0.15  # m
@@ -294,6 +295,7 @@ _LIMITS = (
     ("backend.pixel_sigma", 1e-3, 100.0),
     ("backend.stereo_sigma", 1e-3, 100.0),
     ("backend.cauchy", 1e-3, 1e6),
+    ("backend.cauchy_contradicted", 1e-3, 1.0),
     ("backend.gate", 0.1, 1e9),
     ("backend.min_depth", 1e-3, 10.0),
     ("backend.max_depth", 1.0, 1e6),

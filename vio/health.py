@@ -225,8 +225,13 @@ class HealthMonitor:
             return
         against = np.count_nonzero((tracks.status == _OUTLIER) | (tracks.status == _GATED)) / len(tracks.status)
         self._contradictions = np.concatenate([self._contradictions[1 - _RECENT :], [against]])
-        if len(self._contradictions) == _RECENT and self._contradictions.sum() / _RECENT > self._limits.max_contradictions:
+        if self.contradicts:
             self.note("contradictions")
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether many features of the last frames contradicted the motion of the others."""
+        return len(self._contradictions) == _RECENT and bool(self._contradictions.sum() / _RECENT > self._limits.max_contradictions)
 
     def left_out(self, reason: str, initialised_by: str, repairs: int) -> Health:
         """Verdict on a frame that was not processed; reasons noted before stay for the next one."""

@@ -237,6 +237,7 @@ class Odometry:
         self._report(arrival)
         if not arrival.caught_up:
             self._catch_up(arrival)
+        self._back_end.doubt(self._monitor.contradicts)
         clock, counts, frame = Clock(), arrival.counts, arrival.frame
         seen = arrival.seen.without(self._rejected) if len(self._rejected) else arrival.seen
         state, work = None, None

@@ -45,6 +45,7 @@ class BackEnd:
     def __init__(self, calibration: Calibration, config: Config) -> None:
         """Allocate the window; nothing is allocated per keyframe but small matrices."""
         self._config, noise = config.backend, calibration.imu
+        self._in_doubt = config.backend, replace(config.backend, cauchy=config.backend.cauchy * config.backend.cauchy_contradicted)
         self.gyro_var = (noise.gyro_noise * config.backend.gyro_noise_scale) ** 2
         self._mono, self._is_mono = config.mono, calibration.right is None
         self.accel_var = (noise.accel_noise * (config.mono if self._is_mono else config.backend).accel_noise_scale) ** 2
@@ -67,6 +68,11 @@ class BackEnd:
         self._covariance, self._conditional = np.zeros((15, 15)), np.zeros((9, 9))  # of the newest keyframe; given its pose
         self.solved = True
         self.tracked, self.innovation, self.repairs, self.predicted = 0, 0.0, 0, (np.eye(3), np.zeros(3))  # see `refine_frame`
+
+    def doubt(self, contradicted: bool) -> None:
+        """From now on, what is far off counts less, because many features contradict each other, or as usual: where errors are no longer those of
+        true tracks with some outliers but of two crowds, a loss made for the former lets the crowd that moves pull."""
+        self._config = self._in_doubt[contradicted]
 
     @property
     def biases(self) -> tuple[np.ndarray, np.ndarray]:
