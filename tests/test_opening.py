@@ -15,6 +15,7 @@ from vio.backend.prior import Prior, prior_offset
 from vio.backend.views import Views, new_views, relate
 from vio.config import Config
 from vio.events import new_counts
+from vio.eyes import fitted
 from vio.io.simulator import stamps
 from vio.lie import so3_exp
 from vio.types import NavState, Observations
@@ -204,6 +205,14 @@ def test_one_camera_finds_velocity_and_scale_from_a_moving_start() -> None:
     np.testing.assert_allclose(speed[20:], 1.0, atol=0.01)
     way = np.linalg.norm(states[-1].T_WB[:3, 3] - states[20].T_WB[:3, 3]) / np.linalg.norm(p[-1] - p[20])
     assert way == pytest.approx(1.0, abs=0.01)
+
+
+def test_one_camera_flies_with_its_own_window_and_two_with_the_usual_one() -> None:
+    """Oracle: the configuration's words for it; fitted twice is fitted once."""
+    mono = fitted(CONFIG, MONO)
+    assert (mono.backend.window, mono.frontend.keyframe_max_interval) == (CONFIG.mono.window, CONFIG.mono.keyframe_max_interval)
+    assert fitted(mono, MONO) == mono
+    assert fitted(CONFIG, CALIBRATION) == CONFIG
 
 
 def test_a_kick_that_the_pictures_do_not_show_moves_the_rig_by_less() -> None:

@@ -23,6 +23,7 @@ from vio.calibration import Calibration, ImuNoise
 from vio.camera import Camera, CameraModel
 from vio.config import Config
 from vio.events import new_counts
+from vio.eyes import fitted
 from vio.frontend.front_end import FrontEnd
 from vio.odometry import Odometry
 from vio.types import Observations, StereoFrame
@@ -35,6 +36,7 @@ _FORCE = np.array([0.0, 0.0, 9.81])  # m/s^2, a rig that stands upright and stil
 
 def warm_up(calibration: Calibration, config: Config) -> None:
     """Compile (or load from the cache) all that an odometry of this rig and configuration calls."""
+    config = fitted(config, calibration)
     if not solver.assemble.is_cached:
         second = _second_process()
         front_end = FrontEnd(calibration, config)
@@ -43,7 +45,7 @@ def warm_up(calibration: Calibration, config: Config) -> None:
         _refinement_alone()
         if second is not None:
             second.wait()
-    small = replace(config, backend=replace(config.backend, window=_SHORT))  # the same kernels, a full window sooner
+    small = replace(config, backend=replace(config.backend, window=_SHORT), mono=replace(config.mono, window=_SHORT))  # the same kernels, a full window sooner
     rig = _smaller(calibration)
     odometry = Odometry(rig, small)
     for frame in _pictures(rig, config, _SHORT + 3):

@@ -135,6 +135,8 @@ class InitialConfig:
 class MonoConfig:
     """What is different with one camera; see `vio.backend.opening`. Sigmas are those of a moving start, whose velocity `span` suggests."""
 
+    window: int = 20  # keyframes, in place of `backend.window`: what is known of scale is handed from one to the next, and a little lost each time
+    keyframe_max_interval: float = 0.3  # s, in place of the front end's: where the accelerometer is at its best, between 1 and 4 Hz
     parallax: float = 3.0  # px that a ray must have moved before its point has a depth
     usual_depth: float = 3.0  # m
     iterations: int = 10  # Gauss-Newton steps at most before the first state's prior is expanded anew, while scale is open
@@ -144,8 +146,9 @@ class MonoConfig:
     span: float = 1.0  # s before a moving start over which the rig is taken to have gone to and fro
     velocity_sigma: float = 0.7  # m/s
     tilt_sigma: float = 0.1  # rad
-    accel_noise_scale: float = 4.0  # in place of `backend.accel_noise_scale`, the rest of which is in the next two; see `vio.backend.reliance`
-    jitter: float = 0.002  # m by which places tremble against the inertial samples
+    accel_noise_scale: float = 4.0  # in place of `backend.accel_noise_scale`, the rest of which is in the next three; see `vio.backend.reliance`
+    accel_walk_scale: float = 15.0  # multiplies the calibrated walk of the accelerometer's bias, see there too
+    jitter: float = 0.0005  # m by which places tremble against the inertial samples
     contradiction: float = 1.5  # sigmas per degree of freedom between pictures and samples at which an inertial factor counts a quarter
     trembling: float = 6.0  # times that of `initial.still_...` is let pass at rest, as of rotors: a still picture is all there is to hold on to
 
@@ -313,6 +316,9 @@ _LIMITS = (
     ("online.dead_zone", 0.0, 1.0),
     ("online.beat_scatter", 0.0, 1.0),
     ("online.witnesses", 1, 1000),
+    ("mono.window", 3, 30),
+    ("mono.keyframe_max_interval", 0.01, 10.0),
+    ("mono.accel_walk_scale", 1e-6, 1e6),
     ("mono.parallax", 0.0, 1000.0),
     ("mono.usual_depth", 0.1, 1000.0),
     ("mono.iterations", 1, 100),

@@ -1,4 +1,7 @@
-"""Which camera of a stereo rig leads: its picture is tracked, the other one gives depth at keyframes. When the leading one goes blind, they change places."""
+"""What a rig of one camera flies with, and which camera of a stereo rig leads.
+
+The leading one's picture is tracked, the other one gives depth at keyframes. When the leading one goes blind, they change places.
+"""
 
 import math
 from dataclasses import replace
@@ -18,6 +21,15 @@ _POOL = 8  # px a side that are averaged before the texture of the other picture
 def exchanged(calibration: Calibration) -> Calibration:
     """The same rig with left and right exchanged."""
     return replace(calibration, left=calibration.right, T_BC=calibration.T_BR, right=calibration.left, T_BR=calibration.T_BC)
+
+
+def fitted(config: Config, calibration: Calibration) -> Config:
+    """The configuration as this rig flies with it: with one camera what `mono` puts in place of the rest."""
+    if calibration.right is not None:
+        return config
+    mono = config.mono
+    frontend = replace(config.frontend, keyframe_max_interval=mono.keyframe_max_interval)
+    return replace(config, frontend=frontend, backend=replace(config.backend, window=mono.window))
 
 
 @leaf

@@ -24,7 +24,7 @@ from vio.beat import Beat, lateness
 from vio.calibration import Calibration
 from vio.config import Config, dumps
 from vio.events import new_counts
-from vio.eyes import Eyes
+from vio.eyes import Eyes, fitted
 from vio.frontend.front_end import FrontEnd
 from vio.health import HealthMonitor
 from vio.inertial import InertialBuffer, rate_at, turned
@@ -54,7 +54,7 @@ class Odometry:
 
         threads: those at work at the same time; the outputs are the same bits for any number.
         """
-        self.config = config or Config()
+        self.config = fitted(config or Config(), calibration)
         self.calibration = calibration
         self._is_mono = calibration.right is None
         self._logs, self._threads = logs, threads

@@ -1,12 +1,14 @@
 """How far inertial factors are relied on with one camera.
 
 Scale then rests on them alone, and what a filter has learnt of it moves the whole way behind: one second in which pictures and accelerometer
-contradict each other shifts the rig by decimetres. Two things are known of such contradictions, from recorded IMUs beside the poses of a
-tracking system and from rigs that bend: places tremble against the samples by millimetres, which does not add up as white noise of the
-accelerometer does, and now and then a stretch is plainly wrong. So places get a variance of their own, with less noise of the accelerometer
-in return, and a factor as a whole the weight of Geman and McClure (1987), (1 + s / k)^-2 of its whitened squared residual s, renewed at
-every solution (iteratively reweighted least squares). k grows with what is usual in the window: where most factors contradict the pictures
-it is the scale that is wrong, and they must be heard. With two cameras nothing of this is done: depth does not depend on it.
+contradict each other shifts the rig by decimetres. Three things are known of such contradictions, from recorded IMUs beside the poses of a
+tracking system. Below 1 Hz they have 0.02 to 0.05 m/s^2/sqrt(Hz), ten times and more what the sensor hisses, between 2 and 4 Hz but 0.001 to
+0.006: scale errors, the mount, and a reference that leans by tenths of a degree, all wander. So the accelerometer's bias may walk faster than
+its calibration says (`mono.accel_walk_scale`), with less white noise in return. Then places tremble against the samples, which does not add up
+as white noise does, and have a variance of their own. And now and then a stretch is plainly wrong: a factor as a whole has the weight of Geman
+and McClure (1987), (1 + s / k)^-2 of its whitened squared residual s, renewed at every solution (iteratively reweighted least squares). k grows
+with what is usual in the window: where most factors contradict the pictures it is the scale that is wrong, and they must be heard.
+With two cameras nothing of this is done: depth does not depend on it.
 """
 
 import numpy as np

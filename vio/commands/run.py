@@ -108,9 +108,11 @@ def _run_and_write(opened: "Sequence", config: "Config", options: Any, folder: P
     """
     from vio import evaluation, runner
     from vio.console import Progress, table
+    from vio.eyes import fitted
     from vio.io import writers
     from vio.io.map_file import MapHistory
 
+    config = fitted(config, opened.calibration)
     first, last = runner.selected(opened, options)
     writers.prepare_folder(folder)
     history = MapHistory(opened.calibration)
