@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vio import kernels
@@ -15,7 +16,8 @@ def _package(root: Path, step: int) -> None:
     """A package with our compiler in which `caller.twice` calls `callee.once`, that adds `step`."""
     (root / "vio").mkdir(exist_ok=True)
     (root / "vio" / "__init__.py").write_text("")
-    (root / "vio" / "kernels.py").write_text((ROOT / "vio" / "kernels.py").read_text())
+    for name in ("kernels.py", "numba_savings.py"):
+        (root / "vio" / name).write_text((ROOT / "vio" / name).read_text())
     (root / "vio" / "callee.py").write_text(f"from vio.kernels import njit\n\n\n@njit\ndef once(x):\n    return x + {step}\n")
     lines = "from vio.callee import once\nfrom vio.kernels import njit\n\n\n@njit\ndef twice(x):\n    return once(once(x))\n"
     (root / "vio" / "caller.py").write_text(lines)
@@ -62,3 +64,19 @@ def test_a_kernel_inside_another_is_not_compiled_for_python_until_python_calls_i
     program = "from vio.caller import twice; from vio.callee import once; print(twice(1), len(once.overloads), len(once.versions), once(5), len(once.overloads))"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PATH": "", "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["3", "0", "1", "6", "1"]
+
+
+def test_an_assignment_between_shapes_that_differ_is_an_error_in_a_kernel_too() -> None:
+    """Oracle: NumPy, which raises the same type; the program that complains in numba's place is ours, see `vio.numba_savings`."""
+
+    @kernels.njit
+    def put(target, values):
+        target[1:] = values
+
+    target = np.zeros(4)
+    put(target, np.ones(3))
+    assert target.tolist() == [0.0, 1.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="cannot assign slice"):
+        put(target, np.ones(2))
+    with pytest.raises(ValueError, match="could not broadcast"):
+        put.py_func(target, np.ones(2))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BOTTOM = {"vio.types", "vio.fixed", "vio.precision", "vio.events", "vio.lie", "vio.errors", "vio.kernels"}
+BOTTOM = {"vio.types", "vio.fixed", "vio.precision", "vio.events", "vio.lie", "vio.errors", "vio.kernels", "vio.numba_savings"}
 OUTSIDE_ENGINE = {"vio.io", "vio.viewer", "vio.cli", "vio.commands", "vio.console", "vio.runner", "vio.evaluation", "vio.consistency", "vio.lifetimes", "vio.scorecard", "vio.report", "vio.sweep", "vio.sweeps", "vio.stress", "vio.codesign", "vio.doctor"}
 HEAVY = {"cv2", "rerun", "hwmodel", "evo", "dask", "pandas", "matplotlib", "yaml", "typer", "rich"}
 HWMODEL_MAY = {"vio.config", "vio.precision", "vio.fixed", "vio.events"}

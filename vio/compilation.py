@@ -52,6 +52,8 @@ def warm_up(calibration: Calibration, config: Config) -> None:
         t, w, a = _inertial(frame.t_ns, config)
         odometry.add_imu(t, w, a)
         odometry.add_frame(frame.t_ns, frame.left, frame.right)
+    if calibration.right is None:
+        _reliance_alone(config)
 
 
 def _smaller(calibration: Calibration) -> Calibration:
@@ -124,6 +126,14 @@ def _refinement_alone() -> None:
     back_end.refine_frame(_integrated(back_end, t_ns, config), seen(t_ns), new_counts())
 
 
+def _reliance_alone(config: Config) -> None:
+    """What a back end of one camera weighs once it has found its scale, which no rig at rest does."""
+    _, back_end, seen = _stereo()
+    back_end.start(initial_state(*_inertial(_gap_ns(config), config), _gap_ns(config), config.initial))
+    back_end.add_keyframe(seen(_gap_ns(config)), None, None, new_counts())
+    back_end.weigh_inertial()
+
+
 def _back_end_alone() -> None:
     """A window of keyframes, one at rest and not where it was placed, through a back end without a front end; frames are refined at the very
     end, for that is being compiled beside."""
@@ -140,7 +150,6 @@ def _back_end_alone() -> None:
             continue
         rare = (Instant(1e-3, np.zeros(3)), Rest(1.0, np.zeros(3), _FORCE)) if k == 2 else (None, None)
         state = back_end.add_keyframe(seen(t_ns), _integrated(back_end, t_ns, config), replace(state, t_ns=t_ns), counts, *rare)
-    back_end.weigh_inertial()
     t_ns += _gap_ns(config)
     back_end.refine_frame(_integrated(back_end, t_ns, config), seen(t_ns), counts)
 

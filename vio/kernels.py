@@ -1,4 +1,4 @@
-"""The compiler of every kernel: numba in nopython mode, cached on disk. Imports nothing above itself.
+"""The compiler of every kernel: numba in nopython mode, cached on disk. Imports nothing above itself but what makes it quick.
 
 numba keys a cached kernel by its own source file alone: after an update of `vio.fixed` a cached tracker would go on with the old
 rounding. Kernels of this package are keyed by their file and by every file of the package that it imports, directly or not; but for
@@ -8,7 +8,6 @@ rounding. Kernels of this package are keyed by their file and by every file of t
 import functools
 import gc
 import hashlib
-import importlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -17,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from llvmlite import binding
+from numba import jit
 from numba.core import caching, compiler, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
-from numba.core.runtime.context import NRTContext
-from numba.np import linalg
+from numba.core.typing.templates import _OverloadFunctionTemplate
+
+import vio.numba_savings  # noqa: F401
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ARGUMENTS = "config.py"
@@ -93,40 +94,6 @@ _implementation = getattr(caching, "CacheImpl", None) or caching._CacheImpl
 _implementation._locator_classes = [*_locators(), *_implementation._locator_classes]
 
 
-def _take_blas_for_granted() -> None:
-    """Spare numba a look at scipy.linalg, whose import is a tenth of a start: the look tells whether kernels may use BLAS at all, and those that do look again."""
-    look, linalg.ensure_blas = linalg.ensure_blas, lambda: None
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = look
-
-
-_take_blas_for_granted()
-
-
-def _memory_alone() -> None:
-    """Let numba count references to what has any: by itself it takes every array apart for it, shape and strides and all, a third of what it writes
-    for LLVM, which then throws it away."""
-
-    @functools.cache
-    def has_memory(context: Any, kind: types.Type) -> bool:
-        return context.data_model_manager[kind].contains_nrt_meminfo()
-
-    def get_meminfos(self: NRTContext, builder: Any, kind: types.Type, value: Any) -> list:
-        model = self._context.data_model_manager[kind]
-        found = [(kind, model.get_nrt_meminfo(builder, value))] if model.has_nrt_meminfo() else []
-        for inner, part in model.traverse(builder):
-            if has_memory(self._context, inner):
-                found.extend(self.get_meminfos(builder, inner, part(value)))
-        return found
-
-    NRTContext.get_meminfos = get_meminfos
-
-
-_memory_alone()
-
-
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Without Python's collector of cycles, which looks through millions of the compiler's live objects for nothing: a tenth of its time."""
@@ -188,6 +155,22 @@ class _Inside(CPUDispatcher):
         cres = cres._replace(entry_point=cres.library)
         self.targetctx.insert_user_function(cres.entry_point, cres.fndesc, [cres.library])
         self.overloads[tuple(cres.signature.args)] = cres
+
+
+def _keep_helpers_inside() -> None:
+    """What numba itself implements in Python, sums and copies of arrays, is for other kernels only: without a wrapper, and no machine code of its own."""
+    usual = _OverloadFunctionTemplate._get_jit_decorator
+    flags = {"nopython": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+    def decorator(self: _OverloadFunctionTemplate) -> Callable:
+        if (found := usual(self)) is not jit:  # not for a CPU
+            return found
+        return lambda **options: lambda function: _Inside(function, targetoptions=flags | options, pipeline_class=_PartPipeline)
+
+    _OverloadFunctionTemplate._get_jit_decorator = decorator
+
+
+_keep_helpers_inside()
 
 
 class Kernel(CPUDispatcher):

@@ -24,6 +24,19 @@ RECONSIDERED = 0.1  # change of a weight that makes another solution worth its t
 
 
 @njit
+def _upper_median(values):
+    """The median of a few numbers (n,), of the two in the middle the larger; those that are none come last."""
+    ordered = values.copy()
+    for i in range(1, ordered.shape[0]):
+        value, k = ordered[i], i
+        while k > 0 and (value < ordered[k - 1] or np.isnan(ordered[k - 1])):
+            ordered[k] = ordered[k - 1]
+            k -= 1
+        ordered[k] = value
+    return ordered[ordered.shape[0] // 2]
+
+
+@njit
 def weigh(w, f, n, jitter, limit):
     """Renew the information of the n - 1 inertial factors between keyframes at their estimates; returns the largest change of a weight.
 
@@ -38,7 +51,7 @@ def weigh(w, f, n, jitter, limit):
         information[i] = inverse9(covariance)
         r = imu_residual(factor(f, i), w.R[i], w.p[i], w.v[i], w.bg[i], w.ba[i], w.R[i + 1], w.p[i + 1], w.v[i + 1])
         squares[i] = quadratic(information[i], r)
-    usual = np.sort(squares)[(n - 1) // 2] if n > 1 else 0.0
+    usual = _upper_median(squares) if n > 1 else 0.0
     k = max(9.0 * limit * limit, _USUAL * usual)
     for i in range(n - 1):
         weight = (1.0 + squares[i] / k) ** -2.0
