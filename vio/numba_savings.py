@@ -4,9 +4,11 @@ import functools
 import importlib
 from typing import Any
 
-from llvmlite import binding
-from numba.core import errors, types
-from numba.core.extending import overload
+from llvmlite import binding, ir
+from numba.core import boxing, cgutils, errors, types
+from numba.core.extending import NativeValue, overload
+from numba.core.inline_closurecall import InlineWorker
+from numba.core.pythonapi import _unboxers
 from numba.core.runtime.context import NRTContext
 from numba.core.targetconfig import TargetConfig
 from numba.np import linalg
@@ -78,7 +80,47 @@ def _call_llvm_unwatched() -> None:
     binding.ffi.lib._lock._cblist.clear()
 
 
+def _read_what_is_inlined_once() -> None:
+    """A function that goes into its callers statement by statement was read anew at each of its calls; numba copies what it has read before it changes it."""
+    usual, known = InlineWorker.run_untyped_passes, {}
+
+    def read(self: InlineWorker, function: Any, enable_ssa: bool = False) -> Any:
+        self.flags.enable_ssa = enable_ssa  # as the usual way leaves it
+        if (function, enable_ssa) not in known:
+            known[function, enable_ssa] = usual(self, function, enable_ssa)
+        return known[function, enable_ssa]
+
+    InlineWorker.run_untyped_passes = read
+
+
+def _unbox_each_type_in_one_place() -> None:
+    """Python's objects are taken apart by a function for each type, in place of some twenty lines for each number of each tuple that a kernel is given."""
+
+    def in_one_place(usual: Any) -> Any:
+        def unboxed(kind: types.Type, obj: Any, c: Any) -> NativeValue:
+            value, module, name = c.context.get_value_type(kind), c.builder.module, f"unbox.{kind._code}"
+            inside = module.globals.get(name)
+            if inside is None:
+                inside = ir.Function(module, ir.FunctionType(cgutils.bool_t, [obj.type, value.as_pointer()]), name)
+                inside.linkage = "internal"
+                inside.attributes.add("noinline")
+                builder = ir.IRBuilder(inside.append_basic_block())
+                native = usual(kind, inside.args[0], type(c)(c.context, builder, c.context.get_python_api(builder)))
+                builder.store(native.value, inside.args[1])
+                builder.ret(native.is_error)
+            place = cgutils.alloca_once(c.builder, value)
+            is_error = c.builder.call(inside, (obj, place))
+            return NativeValue(c.builder.load(place), is_error=is_error)
+
+        return unboxed
+
+    for kind in (types.Array, types.BaseTuple, types.Integer, types.Float):
+        _unboxers.functions[kind] = in_one_place(_unboxers.functions[kind])
+
+
 _take_blas_for_granted()
+_read_what_is_inlined_once()
+_unbox_each_type_in_one_place()
 _count_references_to_memory_alone()
 _compare_options_at_once()
 _complain_in_plain_words()
