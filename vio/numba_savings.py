@@ -11,6 +11,7 @@ from numba.core.inline_closurecall import InlineWorker
 from numba.core.pythonapi import _unboxers
 from numba.core.runtime.context import NRTContext
 from numba.core.targetconfig import TargetConfig
+from numba.core.types.functions import BaseFunction
 from numba.np import linalg
 
 
@@ -49,6 +50,23 @@ def _compare_options_at_once() -> None:
         return {name: option.default for name, option in kind.options.items()}
 
     TargetConfig.values = lambda self: defaults(type(self)) | self._values
+
+
+def _remember_signatures() -> None:
+    """What an operator makes of operands was found anew, among dozens of candidates, wherever it stands. Functions whose code depends on more than the
+    types of their arguments are looked up as ever: numba keeps that code under a key of its own."""
+    usual, known = BaseFunction.get_call_type, {}
+
+    def get_call_type(self: BaseFunction, context: Any, args: Any, kws: Any) -> Any:
+        asked = (self, tuple(args), tuple(kws.items()))
+        if asked not in known:
+            signature = usual(self, context, args, kws)
+            if self.get_impl_key(signature) is not self.typing_key:
+                return signature
+            known[asked] = signature
+        return known[asked]
+
+    BaseFunction.get_call_type = get_call_type
 
 
 def _misfit(src_shapes: Any, index_shape: Any) -> None:
@@ -123,6 +141,7 @@ _read_what_is_inlined_once()
 _unbox_each_type_in_one_place()
 _count_references_to_memory_alone()
 _compare_options_at_once()
+_remember_signatures()
 _complain_in_plain_words()
 _complain_in_black_and_white()
 _call_llvm_unwatched()
