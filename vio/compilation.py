@@ -135,8 +135,7 @@ def _reliance_alone(config: Config) -> None:
 
 
 def _back_end_alone() -> None:
-    """A window of keyframes, one at rest and not where it was placed, through a back end without a front end; frames are refined at the very
-    end, for that is being compiled beside."""
+    """A window of keyframes, one at rest and not where it was placed, through a back end without a front end; frames are refined beside."""
     config, (camera, back_end, seen) = Config(), _stereo()
     standstill = Standstill(config, camera.fx)
     for k in range(1, config.backend.window + 4):
@@ -150,8 +149,6 @@ def _back_end_alone() -> None:
             continue
         rare = (Instant(1e-3, np.zeros(3)), Rest(1.0, np.zeros(3), _FORCE)) if k == 2 else (None, None)
         state = back_end.add_keyframe(seen(t_ns), _integrated(back_end, t_ns, config), replace(state, t_ns=t_ns), counts, *rare)
-    t_ns += _gap_ns(config)
-    back_end.refine_frame(_integrated(back_end, t_ns, config), seen(t_ns), counts)
 
 
 if __name__ == "__main__":
