@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -64,6 +65,34 @@ def test_a_kernel_inside_another_is_not_compiled_for_python_until_python_calls_i
     program = "from vio.caller import twice; from vio.callee import once; print(twice(1), len(once.overloads), len(once.versions), once(5), len(once.overloads))"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PATH": "", "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["3", "0", "1", "6", "1"]
+
+
+class _Inner(NamedTuple):
+    values: np.ndarray
+    count: int
+
+
+class _Outer(NamedTuple):
+    first: _Inner
+    second: _Inner
+    scale: float
+    names: tuple[str, int]
+
+
+@kernels.njit
+def _weighed(outer: _Outer, other: np.ndarray) -> float:
+    return outer.scale * (outer.first.values.sum() * outer.first.count + outer.second.values[0] * outer.second.count) + other[0] + len(outer.names[0])
+
+
+def test_nested_tuples_reach_a_kernel_whole_and_no_reference_to_their_arrays_is_kept() -> None:
+    """Oracle: the same function in Python, and Python's own counts of references; objects are taken apart in our way, see `vio.numba_savings`."""
+    arrays = [np.arange(3.0), np.full(4, 5.0), np.ones(1)]
+    before = [sys.getrefcount(a) for a in arrays]
+    for _ in range(3):
+        outer = _Outer(_Inner(arrays[0], 2), _Inner(arrays[1], 3), 0.5, ("abc", 1))
+        assert _weighed(outer, arrays[2]) == _weighed.py_func(outer, arrays[2]) == 0.5 * (3.0 * 2 + 5.0 * 3) + 1.0 + 3
+    del outer
+    assert [sys.getrefcount(a) for a in arrays] == before
 
 
 def test_an_assignment_between_shapes_that_differ_is_an_error_in_a_kernel_too() -> None:

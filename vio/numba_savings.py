@@ -114,8 +114,13 @@ def _read_what_is_inlined_once() -> None:
 def _unbox_each_type_in_one_place() -> None:
     """Python's objects are taken apart by a function for each type, in place of some twenty lines for each number of each tuple that a kernel is given."""
 
+    def is_plain(kind: types.Type) -> bool:
+        return all(map(is_plain, kind)) if isinstance(kind, types.BaseTuple) else isinstance(kind, types.Array | types.Number | types.Boolean)
+
     def in_one_place(usual: Any) -> Any:
         def unboxed(kind: types.Type, obj: Any, c: Any) -> NativeValue:
+            if not is_plain(kind):  # there may be something to clean up after the call
+                return usual(kind, obj, c)
             value, module, name = c.context.get_value_type(kind), c.builder.module, f"unbox.{kind._code}"
             inside = module.globals.get(name)
             if inside is None:
