@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
 from numba.core.typing.templates import _OverloadFunctionTemplate
 
-import vio.numba_savings  # noqa: F401
+with suppress(ImportError, AttributeError):  # a later numba may have moved what is touched there: then it compiles for longer
+    import vio.numba_savings  # noqa: F401
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ARGUMENTS = "config.py"
