@@ -19,13 +19,14 @@ def compiled():
     return {f"{k.__module__}.{k.__name__}{s}" for m in modules for k in vars(m).values() if isinstance(k, Kernel) and k.__module__ == m.__name__ for s in k.overloads}
 
 compilation._back_end_alone()
+compilation._refinement_alone()
 alone = compiled()
 compilation.warm_up(euroc_rig(), Config())
 print(len(alone), *sorted(compiled() - alone), sep="\\n")
 """
 
 
-def test_the_second_process_compiles_every_kernel_of_the_back_end() -> None:
+def test_both_processes_together_compile_every_kernel_of_the_back_end() -> None:
     """Oracle: what the back end's kernels were compiled for after a whole odometry in the same process."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
     count, *missing = done.stdout.split("\n")
