@@ -211,6 +211,7 @@ def test_one_camera_flies_with_its_own_window_and_two_with_the_usual_one() -> No
     """Oracle: the configuration's words for it; fitted twice is fitted once."""
     mono = fitted(CONFIG, MONO)
     assert (mono.backend.window, mono.frontend.keyframe_max_interval) == (CONFIG.mono.window, CONFIG.mono.keyframe_max_interval)
+    assert mono.backend.max_landmarks * CONFIG.backend.window == CONFIG.backend.max_landmarks * mono.backend.window  # as many a keyframe
     assert fitted(mono, MONO) == mono
     assert fitted(CONFIG, CALIBRATION) == CONFIG
 

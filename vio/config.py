@@ -89,7 +89,7 @@ class RestConfig:
     enabled: bool = True
     span: float = 0.5  # s over which nothing may have moved
     max_shift: float = 0.2  # px that the picture may have moved over the span
-    max_drift: float = 0.4  # px against the keyframe that the rest began with; beyond it the rest is over
+    max_drift: float = 0.4  # px against the keyframe that the rest began with, and over the span once it has; beyond it the rest is over
     min_tracks: int = 15  # features followed over the span, fewer say nothing
     velocity_sigma: float = 0.01  # m/s, of the zero velocity: as much as max_shift over the span lets pass at 10 m
     memory: float = 20.0  # s of samples in the means at most
@@ -273,6 +273,7 @@ def dumps(config: Config) -> str:
 
 
 # (field, smallest, largest): outside of these a run is meaningless or a fixed-size buffer overflows.
+MOST_LANDMARKS = 20_000
 _LIMITS = (
     ("frontend.max_features", 10, 2000),
     ("frontend.pyramid_levels", 1, 6),
@@ -294,7 +295,7 @@ _LIMITS = (
     ("backend.window", 3, 30),
     ("backend.iterations", 1, 100),
     ("backend.frame_iterations", 0, 100),
-    ("backend.max_landmarks", 50, 20000),
+    ("backend.max_landmarks", 50, MOST_LANDMARKS),
     ("backend.pixel_sigma", 1e-3, 100.0),
     ("backend.stereo_sigma", 1e-3, 100.0),
     ("backend.cauchy", 1e-3, 1e6),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vio.calibration import Calibration
-from vio.config import Config
+from vio.config import MOST_LANDMARKS, Config
 from vio.kernels import leaf
 from vio.saved import Maybe
 from vio.types import StereoFrame
@@ -27,9 +27,10 @@ def fitted(config: Config, calibration: Calibration) -> Config:
     """The configuration as this rig flies with it: with one camera what `mono` puts in place of the rest."""
     if calibration.right is not None:
         return config
-    mono = config.mono
-    frontend = replace(config.frontend, keyframe_max_interval=mono.keyframe_max_interval)
-    return replace(config, frontend=frontend, backend=replace(config.backend, window=mono.window))
+    mono, usual = config.mono, config.backend
+    landmarks = max(usual.max_landmarks, math.ceil(usual.max_landmarks * mono.window / usual.window))  # a longer window has room for as many a keyframe
+    backend = replace(usual, window=mono.window, max_landmarks=min(landmarks, MOST_LANDMARKS))
+    return replace(config, frontend=replace(config.frontend, keyframe_max_interval=mono.keyframe_max_interval), backend=backend)
 
 
 @leaf

@@ -63,14 +63,14 @@ def kept_open(output: "Output") -> "Iterator[Output]":
         if output.wanted.file is not None:
             say(f"recorded in {output.wanted.file}")
         if output.url:
-            say(f"the viewer stays at {output.url} until Ctrl-C")
-            _until_interrupted(output)
+            _stay(output)
     finally:
         output.close()
 
 
-def _until_interrupted(output: "Output") -> None:
+def _stay(output: "Output") -> None:
     with interruptible() as stop:
+        say(f"the viewer stays at {output.url} until Ctrl-C")  # which is heard from here on
         pause = threading.Event()
         while not stop() and output.is_watched():
             pause.wait(0.2)
