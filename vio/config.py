@@ -89,7 +89,7 @@ class RestConfig:
     enabled: bool = True
     span: float = 0.5  # s over which nothing may have moved
     max_shift: float = 0.2  # px that the picture may have moved over the span
-    max_drift: float = 0.4  # px against the keyframe that the rest began with, and over the span once it has; beyond it the rest is over
+    max_drift: float = 0.4  # px against the keyframe that the rest began with; beyond it the rest is over
     min_tracks: int = 15  # features followed over the span, fewer say nothing
     velocity_sigma: float = 0.01  # m/s, of the zero velocity: as much as max_shift over the span lets pass at 10 m
     memory: float = 20.0  # s of samples in the means at most

@@ -1,8 +1,7 @@
 """Is the rig at rest? Both must say so: the picture has not moved for a while, and neither gyro nor accelerometer trembles.
 
 A slow glide leaves the samples as quiet as rest does, and a picture of far things hides a slow motion: what the picture lets pass in half a
-second (`rest.max_shift` over the focal length times the depth) is the sigma with which the velocity is called zero. A rest that has begun goes
-on through `rest.max_drift`, as of a rig that rotors shake: each keyframe let in between moves the window on, and with one camera, depths are lost.
+second (`rest.max_shift` over the focal length times the depth) is the sigma with which the velocity is called zero.
 """
 
 from typing import Any, NamedTuple
@@ -107,8 +106,7 @@ class Standstill:
         t, w, a = self._samples
         kept = int(t.searchsorted(begin))
         self._samples = _Samples(t[kept:], w[kept:], a[kept:])
-        limit = self._config.max_drift if self.at_rest else self._config.max_shift
-        still = self._quiet() and self._shifted(begin) <= limit
+        still = self._quiet() and self._shifted(begin) <= self._config.max_shift
         if still and not self.at_rest:
             self.rest = Rest(0.0, np.zeros(3), np.zeros(3))
             self._average(self._samples, self._config.span)
