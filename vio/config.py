@@ -272,8 +272,9 @@ def dumps(config: Config) -> str:
     return tomli_w.dumps(_plain(config))
 
 
-# (field, smallest, largest): outside of these a run is meaningless or a fixed-size buffer overflows.
 MOST_LANDMARKS = 20_000
+
+# (field, smallest, largest): outside of these a run is meaningless or a fixed-size buffer overflows.
 _LIMITS = (
     ("frontend.max_features", 10, 2000),
     ("frontend.pyramid_levels", 1, 6),

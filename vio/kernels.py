@@ -20,7 +20,7 @@ from numba import jit
 from numba.core import caching, compiler, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
-from numba.core.typing.templates import _OverloadFunctionTemplate
+from numba.core.typing import templates
 
 with suppress(ImportError, AttributeError):  # a later numba may have moved what is touched there: then it compiles for longer
     import vio.numba_savings  # noqa: F401
@@ -160,18 +160,19 @@ class _Inside(CPUDispatcher):
 
 def _keep_helpers_inside() -> None:
     """What numba itself implements in Python, sums and copies of arrays, is for other kernels only: without a wrapper, and no machine code of its own."""
-    usual = _OverloadFunctionTemplate._get_jit_decorator
+    usual = templates._OverloadFunctionTemplate._get_jit_decorator
     flags = {"nopython": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-    def decorator(self: _OverloadFunctionTemplate) -> Callable:
+    def decorator(self: Any) -> Callable:
         if (found := usual(self)) is not jit:  # not for a CPU
             return found
         return lambda **options: lambda function: _Inside(function, targetoptions=flags | options, pipeline_class=_PartPipeline)
 
-    _OverloadFunctionTemplate._get_jit_decorator = decorator
+    templates._OverloadFunctionTemplate._get_jit_decorator = decorator
 
 
-_keep_helpers_inside()
+with suppress(AttributeError):  # as with `vio.numba_savings`
+    _keep_helpers_inside()
 
 
 class Kernel(CPUDispatcher):
