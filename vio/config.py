@@ -77,8 +77,10 @@ class BackEndConfig:
     max_landmarks: int = 1000
     min_depth: float = 0.15  # m
     max_depth: float = 100.0  # m
-    gyro_noise_scale: float = 3.0  # multiplies the calibrated density, which is that of a sensor at rest:
-    accel_noise_scale: float = 12.0  # in flight there are vibration, scale errors and the motion between samples
+    gyro_noise_scale: float = 1.5  # multiplies the calibrated density, for errors of scale and the motion between samples
+    accel_noise_scale: float = 4.0
+    gyro_vibration: float = 0.2  # share of the vibration heard in flight that counts as noise besides; see `vio.inertial`
+    accel_vibration: float = 0.4
     arithmetic: str = "float64"  # of the linear solver: "float64", "float32" or "mN", a mantissa of N explicit bits (1 to 52)
 
 
@@ -146,7 +148,8 @@ class MonoConfig:
     span: float = 1.0  # s before a moving start over which the rig is taken to have gone to and fro
     velocity_sigma: float = 0.7  # m/s
     tilt_sigma: float = 0.1  # rad
-    accel_noise_scale: float = 4.0  # in place of `backend.accel_noise_scale`, the rest of which is in the next three; see `vio.backend.reliance`
+    gyro_noise_scale: float = 3.0  # in place of `backend.gyro_noise_scale`, and vibration is not listened to
+    accel_noise_scale: float = 4.0  # the same, the rest of which is in the next three; see `vio.backend.reliance`
     accel_walk_scale: float = 15.0  # multiplies the calibrated walk of the accelerometer's bias, see there too
     jitter: float = 0.0005  # m by which places tremble against the inertial samples
     contradiction: float = 1.5  # sigmas per degree of freedom between pictures and samples at which an inertial factor counts a quarter
@@ -330,6 +333,7 @@ _LIMITS = (
     ("mono.span", 0.01, 1.0),
     ("mono.velocity_sigma", 1e-3, 1e3),
     ("mono.tilt_sigma", 1e-3, 3.0),
+    ("mono.gyro_noise_scale", 1e-6, 1e6),
     ("mono.accel_noise_scale", 1e-6, 1e6),
     ("mono.jitter", 0.0, 1.0),
     ("mono.contradiction", 1e-3, 1e6),
@@ -343,6 +347,8 @@ _LIMITS = (
     ("online.max_turn", 0.0, 3.0),
     ("backend.gyro_noise_scale", 1e-6, 1e6),
     ("backend.accel_noise_scale", 1e-6, 1e6),
+    ("backend.gyro_vibration", 0.0, 1e3),
+    ("backend.accel_vibration", 0.0, 1e3),
     *((f"initial.{name}", 1e-9, 1e6) for name in ("accel_window", "still_gyro", "still_accel")),
     *((f"initial.{name}_sigma_{case}", 1e-9, 1e6) for name in ("tilt", "velocity") for case in ("still", "moving")),
     ("initial.gyro_bias_sigma", 1e-9, 1e6),

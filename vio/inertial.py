@@ -1,11 +1,16 @@
-"""Inertial samples on their way to the estimator: those that are believed, kept until both frames around them are known."""
+"""Inertial samples on their way to the estimator: those that are believed, kept until both frames around them are known, and how noisy they are.
+
+A calibration tells the noise of a sensor at rest. In flight rotors shake it: EuRoC's accelerometer shows 37 to 46 times its calibrated density between
+samples, its gyro 18 times, and against ground truth their integrals err by 12 to 33 times. Part of that averages out, as it swings: what counts as white
+noise is a share of what is heard (`backend.gyro_vibration`, `accel_vibration`). A sensor that is quiet is relied on as calibrated, but for a factor.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vio.backend.preintegration import Preintegrated, integrate_span
-from vio.config import HealthConfig
+from vio.config import Config
 from vio.events import Event
 from vio.health import ImuScreen, Samples, together
 from vio.kernels import njit
@@ -14,7 +19,7 @@ from vio.lie import matmul, matmul_t, orthonormalised
 _EMPTY = (np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))
 _EVENTS = len(Event)
 _HISTORY_NS = 1_000_000_000  # samples kept before the first frame
-_RECENT = 1.0  # s over which the motion's strength is remembered
+_RECENT = 1.0  # s over which the motion's strength and the vibration are remembered
 _GYRO, _ACCEL = 0.5, 2.0  # rad/s, m/s^2: deviation of the motion that goes unmeasured at least, of a hand-held or flying rig
 _SLOW_NS = 100_000_000  # in so long a gap a motion becomes another one; in shorter ones its neighbours tell the more of it
 _GAP_NS = 25_000_000  # between samples further apart than this something may have gone unmeasured
@@ -37,16 +42,18 @@ class Span(NamedTuple):
 class InertialBuffer:
     """Screens samples and hands out those around each frame."""
 
-    def __init__(self, limits: HealthConfig) -> None:
+    def __init__(self, config: Config) -> None:
         """Empty."""
-        self.screen = ImuScreen(limits)
-        self._samples = _EMPTY  # (t_ns, w_B, a_B) not older than the last frame, and one before it
+        self.screen = ImuScreen(config.health)
+        self._gyro_share, self._accel_share = config.backend.gyro_vibration, config.backend.accel_vibration
+        self._samples = _EMPTY  # (t_ns, w_B, a_B) not older than the last frame, and three before it
         self._reasons = ""  # words, why samples were dropped since the last frame
+        self._vibration, self._heard_ns = np.zeros(3), 0  # see `_hear`; stamp of the last sample heard
         self._level, self._strength = np.zeros(6), np.zeros(6)  # recent mean of (w_B, a_B) and variance about it
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep; the screen by itself."""
-        return {"_samples": _EMPTY, "_reasons": "", "_level": np.zeros(6), "_strength": np.zeros(6)}
+        return {"_samples": _EMPTY, "_reasons": "", "_level": np.zeros(6), "_strength": np.zeros(6), "_vibration": np.zeros(3), "_heard_ns": 0}
 
     @property
     def samples(self) -> Samples:
@@ -70,12 +77,16 @@ class InertialBuffer:
         return tuple(reasons.split())
 
     def span(self, begin_ns: int, end_ns: int, gyro_var: float, accel_var: float) -> Span:
-        """What lies between two instants; where samples are missing or the range of a sensor ended, what was not measured is a guess.
+        """What lies between two instants, with the calibrated variances of gyro and accelerometer (densities squared) and what was heard beyond them;
+        where samples are missing or the range of a sensor ended, what was not measured is a guess.
 
         Motion in a gap is taken for as strong as that of the last second. Between two samples it bends away from the straight line with the square of the
         gap, until after `_SLOW_NS` they say nothing of it: then the line's mean, of two values, errs by half of the variance for all of the gap.
         Beyond a range, whose end the last second shows as well, motion is taken for the least.
         """
+        self._heard_ns = _hear(*self._samples, self._heard_ns, end_ns, self._vibration)
+        gyro_var += self._gyro_share**2 * self._vibration[0]
+        accel_var += self._accel_share**2 * self._vibration[1]
         missing = _missing(self._samples[0], begin_ns, end_ns, _GAP_NS)
         beyond = (end_ns - begin_ns) * 1e-9 if self.screen.saturated_ns > begin_ns else 0.0
         gyro_var += max(_GYRO**2 * beyond, max(_GYRO**2, self._strength[:3].max()) * missing)
@@ -90,7 +101,7 @@ class InertialBuffer:
         """Drop samples that no later frame needs; before the first frame a second of them is kept for the initialisation."""
         t, w, a = self._samples
         oldest = before_ns - _HISTORY_NS if is_first else before_ns
-        keep = max(int(t.searchsorted(oldest, "right")) - 1, 0)
+        keep = max(int(t.searchsorted(oldest, "right")) - 3, 0)
         self._samples = t[keep:], w[keep:], a[keep:]
 
 
@@ -106,6 +117,35 @@ def _feel(t_ns, w_B, a_B, last_ns, level, strength):
                 level[k], off = level[k] + off, 0.0
             level[k] += share * off
             strength[k] += share * (off * off - strength[k])
+
+
+@njit
+def _hear(t_ns, w_B, a_B, after_ns, until_ns, vibration):
+    """Let the samples t_ns (n,), w_B, a_B (n, 3) with after_ns < t_ns <= until_ns into vibration (3,): densities squared of what gyro and accelerometer
+    show that is no motion, (rad/s)^2/Hz and (m/s^2)^2/Hz, means of the last second and of the three axes, and the seconds heard. Returns the stamp of the last one.
+
+    The mean square successive difference (von Neumann, Kent, Bellinson and Hart, Annals of Mathematical Statistics 12, 1941) leaves of a motion what it does
+    from one sample to the next. Theirs is the first one; the third, of four samples, makes 20 times its variance of white noise, nothing of a parabola,
+    and of a wave of 4 Hz at 200 samples a second 2 parts in 1000. Across a gap nothing is heard.
+    """
+    heard = after_ns
+    for i in range(3, t_ns.shape[0]):
+        if not after_ns < t_ns[i] <= until_ns:
+            continue
+        heard = t_ns[i]
+        longest = max(t_ns[i] - t_ns[i - 1], t_ns[i - 1] - t_ns[i - 2], t_ns[i - 2] - t_ns[i - 3])
+        if longest > _GAP_NS:
+            continue
+        step = (t_ns[i] - t_ns[i - 3]) / 3e9
+        gyro = accel = 0.0
+        for k in range(3):
+            gyro += (w_B[i, k] - 3.0 * w_B[i - 1, k] + 3.0 * w_B[i - 2, k] - w_B[i - 3, k]) ** 2
+            accel += (a_B[i, k] - 3.0 * a_B[i - 1, k] + 3.0 * a_B[i - 2, k] - a_B[i - 3, k]) ** 2
+        vibration[2] = min(vibration[2] + step, _RECENT)
+        share = step / vibration[2]
+        vibration[0] += share * (gyro * step / 60.0 - vibration[0])
+        vibration[1] += share * (accel * step / 60.0 - vibration[1])
+    return heard
 
 
 @njit

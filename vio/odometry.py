@@ -36,7 +36,7 @@ from vio.types import FrameOutput, FrontEndOutput, Health, Landmarks, NavState, 
 
 _SHORTEST_NS = 1_000_000  # between two frames whose order an estimate of the clocks would reverse
 _USUAL_DEPTH = 3.0  # m, to guess by how much pictures move
-STATE_VERSION = 5  # of `Odometry.state_dict`
+STATE_VERSION = 6  # of `Odometry.state_dict`
 _PROTOTYPES = {
     "_pre": Maybe(preintegrated(np.zeros(3), np.zeros(3))), "_last_t_ns": Maybe(0), "_at_ns": Maybe(0), "_known": UNKNOWN, "_rejected": np.zeros(0, np.int64),
     "_last": Maybe(NavState(0, np.eye(4), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros((15, 15)))), "_picture": 0, "_initialised_by": "", "_key_t_ns": 0,
@@ -69,7 +69,7 @@ class Odometry:
         self._known = UNKNOWN._replace(settled=self._back_end.settled())  # when the last frame was concluded
         self._rejected = np.zeros(0, np.int64)  # ids of features found wanting since the front end looked
         self._key_t_ns = 0  # stamp of the keyframe being solved
-        self._imu, self._monitor = InertialBuffer(self.config.health), HealthMonitor(self.config.health)
+        self._imu, self._monitor = InertialBuffer(self.config), HealthMonitor(self.config.health)
         self._pre: Preintegrated | None = None  # since the last keyframe
         self._last_t_ns: int | None = None
         self._at_ns: int | None = None  # the same instant on the IMU's clock, as it was placed

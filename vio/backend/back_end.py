@@ -48,7 +48,7 @@ class BackEnd:
         self._in_doubt = config.backend, replace(config.backend, cauchy=config.backend.cauchy * config.backend.cauchy_contradicted)
         self.gyro_var = (noise.gyro_noise * config.backend.gyro_noise_scale) ** 2
         self._mono, self._is_mono = config.mono, calibration.right is None
-        self.accel_var = (noise.accel_noise * (config.mono if self._is_mono else config.backend).accel_noise_scale) ** 2
+        self.accel_var = (noise.accel_noise * config.backend.accel_noise_scale) ** 2
         walk = noise.accel_walk * (config.mono.accel_walk_scale if self._is_mono else 1.0)
         self._walk_var = np.array([noise.gyro_walk**2, walk**2])
         self._rig = _make_rig(calibration, config)
