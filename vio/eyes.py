@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from vio.calibration import Calibration
-from vio.config import MOST_LANDMARKS, Config
+from vio.config import Config
 from vio.kernels import leaf
+from vio.limits import MOST_LANDMARKS
 from vio.saved import Maybe
 from vio.types import StereoFrame
 
