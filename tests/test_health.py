@@ -134,15 +134,15 @@ def with_a_thing_before_it(k: int, pair: Pair) -> Pair:
 
 
 def test_while_features_contradict_each_other_what_is_far_off_counts_less() -> None:
-    """Oracle: the formula of the slide; the doubt that the back end hears of is the report of the frame before."""
-    heard, doubt = [], BackEnd.doubt
+    """Oracle: the formula of the slide, beside an IMU as noisy as under rotors; the doubt that the back end hears of is the report of the frame before."""
+    heard, doubt, usual = [], BackEnd.doubt, Config()
+    noisy = dataclasses.replace(usual.backend, gyro_noise_scale=3.0, accel_noise_scale=12.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BackEnd, "doubt", lambda self, contradicted: (heard.append(contradicted), doubt(self, contradicted))[1])
-        outputs = fly(45, with_a_thing_before_it)
+        outputs = fly(45, with_a_thing_before_it, dataclasses.replace(usual, backend=noisy))
     reported = ["contradictions" in o.health.reasons for o in outputs]
     assert any(reported) and heard == [False, *reported[:-1]]
-    usual = Config()
-    trusting = fly(45, with_a_thing_before_it, dataclasses.replace(usual, backend=dataclasses.replace(usual.backend, cauchy_contradicted=1.0)))
+    trusting = fly(45, with_a_thing_before_it, dataclasses.replace(usual, backend=dataclasses.replace(noisy, cauchy_contradicted=1.0)))
     assert error(outputs) < 0.5 * error(trusting)
 
 
