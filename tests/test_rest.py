@@ -1,5 +1,7 @@
 """Zero-velocity update: its factor, when the rig counts as resting, and what that does to a flight."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from test_residuals import close, differences
@@ -9,12 +11,13 @@ from vio.backend.online_calibration import OnlineCalibration
 from vio.backend.prior import Prior
 from vio.backend.rest import Rest, rest_cost, rest_jacobian, rest_normal, rest_residual, rest_row
 from vio.backend.standstill import Features, Standstill, shift_between
+from vio.calibration import Calibration
 from vio.config import Config, override
 from vio.io.sequence import open_sequence
 from vio.lie import so3_exp
 from vio.odometry import Odometry
 from vio.runner import RunOptions, run
-from vio.types import FrameOutput
+from vio.types import FrameOutput, HealthState
 
 from test_odometry import CAMERA, DEPTH, EPOCH, FOCAL, FRAME_NS, HEIGHT, IMU_NS, RIG, WIDTH, wall
 from windows import NOTHING, noisy_window
@@ -145,18 +148,22 @@ def force(t: np.ndarray) -> np.ndarray:
     return 0.3 / 4.0 * sum(60 * u - 180 * u**2 + 120 * u**3 for u in ramp)
 
 
-def stop_and_go(glide: float = 0.0, frames: int = 310) -> tuple[list[FrameOutput], np.ndarray]:
-    """A rig before a wall at 2 m that moves, rests for ten seconds (or glides on at m/s) and moves on: outputs, true way (n,) m. Noise as of a real rig."""
-    rng, odometry, outputs, k = np.random.default_rng(7), Odometry(RIG), [], 0
+def stop_and_go(glide: float = 0.0, frames: int = 310, rig: Calibration = RIG, tremble: float = 0.0) -> tuple[list[FrameOutput], np.ndarray]:
+    """A rig before a wall at 2 m that moves, rests for ten seconds (or glides on at m/s) and moves on: outputs, true way (n,) m. Noise as of a real rig.
+
+    tremble: m/s^2 by which the rig is shaken for the first quarter of every second after the fourth.
+    """
+    rng, odometry, outputs, k = np.random.default_rng(7), Odometry(rig), [], 0
     true = np.array([float(distance(k / 20)) + glide * k / 20 for k in range(frames)])
     for k in range(frames):
         t = (k - 1) * FRAME_NS + IMU_NS + np.arange(0, FRAME_NS, IMU_NS, dtype=np.int64) if k else np.arange(-200_000_000, IMU_NS, IMU_NS)
         a = np.column_stack([np.zeros(len(t)), -force(t * 1e-9), np.full(len(t), 9.81)]) + [0.05, -0.03, 0.04] + 0.028 * rng.normal(size=(len(t), 3))
+        a += tremble * ((t >= 4_000_000_000) & (t % 1_000_000_000 < 250_000_000))[:, None] * (-1.0) ** np.arange(len(t))[:, None]
         odometry.add_imu(EPOCH + t, [0.002, -0.001, 0.003] + 0.0024 * rng.normal(size=(len(t), 3)), a)
         shift = 20.0 + FOCAL / DEPTH * true[k]
         views = [cv2.warpAffine(wall(), np.array([[1.0, 0.0, -shift - d], [0.0, 1.0, 0.0]]), (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR) for d in (0.0, 10.0)]
         noisy = [np.clip(np.rint(view + 2.0 * rng.normal(size=view.shape)), 0, 255).astype(np.uint8) for view in views]
-        outputs.append(odometry.add_frame(EPOCH + k * FRAME_NS, *noisy))
+        outputs.append(odometry.add_frame(EPOCH + k * FRAME_NS, *noisy[: 1 if rig.right is None else 2]))
     return outputs, true
 
 
@@ -175,6 +182,16 @@ def test_a_standstill_of_ten_seconds_drifts_less_than_two_millimetres_and_the_fl
     assert abs(np.linalg.norm(p[-1] - p[250]) - (true[-1] - true[250])) < 5e-3
     assert abs(outputs[250].state.b_g - [0.002, -0.001, 0.003]).max() < 5e-4
     assert all(not o.is_keyframe for o in outputs[100:255])
+
+
+def test_one_camera_keeps_its_depths_while_a_tremble_keeps_rest_from_being_believed() -> None:
+    """Oracle: construction: no picture of one place, of which ten seconds hold thirty, pushes those of the motion out of the window."""
+    outputs, true = stop_and_go(rig=dataclasses.replace(RIG, right=None, T_BR=None), tremble=3.0)
+    p = positions(outputs)
+    assert [k for k, o in enumerate(outputs[100:255]) if o.is_keyframe] == []
+    assert all(o.health.state is HealthState.GOOD for o in outputs[100:])
+    assert np.linalg.norm(p[100:255] - p[100], axis=1).max() < 5e-3
+    assert abs(np.linalg.norm(p[-1] - p[250]) - (true[-1] - true[250])) < 0.01
 
 
 def test_a_slow_glide_is_not_held() -> None:

@@ -240,7 +240,7 @@ class Odometry:
         self._back_end.doubt(self._monitor.contradicts)
         clock, counts, frame = Clock(), arrival.counts, arrival.frame
         seen = arrival.seen.without(self._rejected) if len(self._rejected) else arrival.seen
-        state, work = None, None
+        state, work, entered = None, None, False
         if self._pre is not None:
             state = self._back_end.refine_frame(self._pre, seen.observations, counts)
             self._ask_when(arrival, state)
@@ -253,8 +253,8 @@ class Odometry:
             self._start(arrival)
         if rests := self._rests(seen):
             state = self._hold(seen, counts)
-        elif self._initialised_by and (seen.is_keyframe or self._pre is None or self._back_end.hurries(self._pre.dt[0])):
-            work = self._entry(arrival, seen.observations, state)
+        elif self._initialised_by and (self._shows_more(seen) or self._pre is None or self._back_end.hurries(self._pre.dt[0])):
+            work, entered = self._entry(arrival, seen.observations, state), True
             if self._pre is None:  # the first of a window: only its solution is a state
                 state, work, arrival.solved_t_ns = work(counts), None, frame.t_ns
                 self._settle()
@@ -267,7 +267,7 @@ class Odometry:
         health = self._health(frame.t_ns, state)
         if work is not None:
             self._solving.start(work)
-        return FrameOutput(frame.t_ns, state, seen.tracks, counts, health, seen.is_keyframe and not rests, arrival.laps, arrival.solved_t_ns)
+        return FrameOutput(frame.t_ns, state, seen.tracks, counts, health, entered, arrival.laps, arrival.solved_t_ns)
 
     def _report(self, arrival: Arrival) -> None:
         """Tell monitor and standstill of what has arrived."""
@@ -303,6 +303,11 @@ class Odometry:
         observations = seen.observations
         self._standstill.see(observations.t_ns, observations.ids, observations.xy_left)
         return self._pre is not None and self._back_end.rests and self._standstill.holds()
+
+    def _shows_more(self, seen: FrontEndOutput) -> bool:
+        """Whether a keyframe shows what the newest of the window does not. With one camera, pictures of one place push depths out of the window, so
+        while the rig trembles where it rested, and rest is not believed, the window waits."""
+        return seen.is_keyframe and not (self._is_mono and self._back_end.rests and self._standstill.stays())
 
     def _hold(self, seen: FrontEndOutput, counts: np.ndarray) -> NavState:
         """State of a frame at rest: no time has passed since the keyframe; each doubling of the rest tells the back end what it measured."""

@@ -118,11 +118,13 @@ class Standstill:
         """The frame just seen, a keyframe, becomes the one that `holds` compares with."""
         self._anchor = self._now if self._config.enabled else None
 
+    def stays(self) -> bool:
+        """Whether the picture is still the anchor's, at rest or not."""
+        return self._anchor is not None and shift_between(self._anchor, self._now, self._config.min_tracks) <= self._config.max_drift
+
     def holds(self) -> bool:
         """Whether the rig rests where it did at the anchor."""
-        if self._anchor is None or not self.at_rest:
-            return False
-        return shift_between(self._anchor, self._now, self._config.min_tracks) <= self._config.max_drift
+        return self.at_rest and self.stays()
 
     def _shifted(self, begin: int) -> float:
         """How far the picture has moved since the newest kept frame not later than `begin`."""
