@@ -6,7 +6,7 @@ import pytest
 from vio.backend.preintegration import integrate_span, preintegrated
 from vio.config import Config
 from vio.events import new_counts
-from vio.inertial import InertialBuffer, _feel, _hear, _missing
+from vio.inertial import _NEVER, InertialBuffer, _hear, _missing
 from vio.io.trajectory import Channel, Flight, Harmonics, Motion, from_harmonics
 from vio.io.simulator import stamps
 from vio.lie import so3_log
@@ -25,20 +25,26 @@ def test_the_strength_of_a_wave_is_its_variance() -> None:
     t = np.arange(0, 8_000 * MS, 5 * MS)
     wave = np.sin(2 * np.pi * 5.0 * t * 1e-9)[:, None] * [1.0, 2.0, 3.0]
     level, strength = np.zeros(6), np.zeros(6)
-    _feel(t, wave, wave + [0.0, 0.0, 9.81], np.zeros(0, np.int64), level, strength)
+    _hear(t, wave, wave + [0.0, 0.0, 9.81], _NEVER, int(t[-1]), level, strength, np.zeros(3))
     np.testing.assert_allclose(level, [0, 0, 0, 0, 0, 9.81], atol=3.0 / (2 * np.pi * 5.0) + 0.01)
     np.testing.assert_allclose(strength, np.tile([0.5, 2.0, 4.5], 2), rtol=0.05)
 
 
-def test_the_strength_does_not_depend_on_the_portions_in_which_samples_come() -> None:
-    """Oracle: all at once; the same bits."""
+def test_what_is_heard_does_not_depend_on_the_portions_in_which_samples_come() -> None:
+    """Oracle: all at once, those of later among them; the same bits."""
     rng = np.random.default_rng(1)
-    t, w, a = np.cumsum(rng.integers(1, 9, 300)) * MS, rng.normal(size=(300, 3)), rng.normal(size=(300, 3))
-    whole, parts = InertialBuffer(Config()), InertialBuffer(Config())
+    t, w, a = np.cumsum(rng.integers(1, 9, 300)) * MS, 0.1 * rng.normal(size=(300, 3)), rng.normal(size=(300, 3))
+    whole, parts, ends = InertialBuffer(Config()), InertialBuffer(Config()), t[[39, 40, 100, 170, 290]]
     whole.add(t, w, a)
     for cut in np.split(np.arange(300), [1, 2, 40, 40, 171]):
         parts.add(t[cut], w[cut], a[cut])
-    assert np.array_equal(whole._strength, parts._strength) and np.array_equal(whole._level, parts._level)
+        for begin, end in zip(ends, ends[1:]):
+            if len(parts.samples[0]) and end <= parts.samples[0][-1] and end > parts._heard_ns:
+                spans = [buffer.span(int(begin), int(end), 1e-8, 1e-6)[-2:] for buffer in (whole, parts)]
+                assert spans[0] == spans[1]
+                whole.forget(int(end), False)
+                parts.forget(int(end), False)
+    assert parts._heard_ns == ends[-1]
 
 
 def heard_slowly(t: np.ndarray, w: np.ndarray, a: np.ndarray, until: int) -> np.ndarray:
@@ -60,10 +66,10 @@ def test_vibration_is_the_mean_square_of_third_differences(seed: int) -> None:
     """Oracle: a slow twin, for samples with gaps; heard in two portions, of which the first overlaps."""
     rng = np.random.default_rng(seed)
     t = np.cumsum(rng.choice([4, 5, 6, 30], 500, p=[0.3, 0.35, 0.3, 0.05])) * MS
-    w, a, vibration = rng.normal(size=(500, 3)), rng.normal(size=(500, 3)), np.zeros(3)
-    heard = _hear(t[:300], w[:300], a[:300], 0, int(t[200]), vibration)
+    w, a, level, strength, vibration = rng.normal(size=(500, 3)), rng.normal(size=(500, 3)), np.zeros(6), np.zeros(6), np.zeros(3)
+    heard = _hear(t[:300], w[:300], a[:300], _NEVER, int(t[200]), level, strength, vibration)
     assert heard == t[200]
-    assert _hear(t[150:], w[150:], a[150:], heard, int(t[480]) + 1, vibration) == t[480]
+    assert _hear(t[150:], w[150:], a[150:], heard, int(t[480]) + 1, level, strength, vibration) == t[480]
     np.testing.assert_allclose(vibration, heard_slowly(t, w, a, int(t[480])), rtol=1e-12)
 
 
@@ -80,17 +86,24 @@ def test_noise_is_heard_and_motion_is_not() -> None:
     np.testing.assert_allclose(np.sqrt(noisy._vibration[:2]), [gyro, accel], rtol=0.1)
 
 
-def test_a_share_of_the_vibration_counts_as_noise_of_a_span_and_samples_of_later_do_not() -> None:
-    """Oracle: the sum of squares; the same samples handed over up to the frame alone, the same bits."""
+def test_vibration_and_motion_count_as_noise_of_a_span() -> None:
+    """Oracle: the sum of squares of the field's comment; a share of the vibration, and of the motion's deviation, mean of three axes."""
     rng, config = np.random.default_rng(3), Config().backend
-    t, w, a = np.arange(400) * 5 * MS, rng.normal(0.0, 0.04, (400, 3)), rng.normal(0.0, 1.0, (400, 3))
-    early, all_at_once = InertialBuffer(Config()), InertialBuffer(Config())
-    early.add(t[:301], w[:301], a[:301])
-    all_at_once.add(t, w, a)
-    spans = [buffer.span(1_400 * MS, 1_500 * MS, 1e-8, 1e-6) for buffer in (early, all_at_once)]
-    assert spans[0][-2:] == spans[1][-2:] and np.array_equal(early._vibration, all_at_once._vibration)
-    gyro, accel, _ = early._vibration
-    assert spans[0].gyro_var == 1e-8 + config.gyro_vibration**2 * gyro and spans[0].accel_var == 1e-6 + config.accel_vibration**2 * accel
+    buffer = InertialBuffer(Config())
+    buffer.add(np.arange(400) * 5 * MS, rng.normal(0.0, 0.04, (400, 3)), rng.normal(0.0, 1.0, (400, 3)))
+    span = buffer.span(1_400 * MS, 1_500 * MS, 1e-8, 1e-6)
+    gyro, accel = buffer._strength.reshape(2, 3).mean(axis=1)
+    assert span.gyro_var == pytest.approx(1e-8 + config.gyro_vibration**2 * buffer._vibration[0] + config.gyro_motion**2 * gyro)
+    assert span.accel_var == pytest.approx(1e-6 + config.accel_vibration**2 * buffer._vibration[1] + config.accel_motion**2 * accel)
+
+
+def test_a_jump_that_was_taken_for_a_spike_makes_its_span_doubtful() -> None:
+    """Oracle: the contract: three samples are dropped, the fourth is believed, and what happened between them is a guess as at the end of a range."""
+    t, rate = np.arange(40) * 5 * MS, np.where(np.arange(40) < 20, 0.0, 2.0) + 0.001 * np.arange(40)
+    buffer = InertialBuffer(Config())
+    buffer.add(t, np.outer(rate, [1.0, 0.0, 0.0]), np.tile([0.0, 0.0, 9.81], (40, 1)))
+    assert buffer.screen.doubtful_ns == t[23]
+    assert buffer.span(int(t[15]), int(t[25]), 0.0, 0.0).gyro_var > 0.5**2 * 0.05
 
 
 def missing_slowly(t: np.ndarray, begin: int, end: int, least: int) -> float:

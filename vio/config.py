@@ -76,10 +76,12 @@ class BackEndConfig:
     max_landmarks: int = 1000
     min_depth: float = 0.15  # m
     max_depth: float = 100.0  # m
-    gyro_noise_scale: float = 1.5  # multiplies the calibrated density, for errors of scale and the motion between samples
-    accel_noise_scale: float = 4.0
-    gyro_vibration: float = 0.2  # share of the vibration heard in flight that counts as noise besides; see `vio.inertial`
+    gyro_noise_scale: float = 2.5  # multiplies the calibrated density, which is that of a sensor at rest
+    accel_noise_scale: float = 6.0
+    gyro_vibration: float = 0.2  # share of the density of the vibration heard in flight that counts as noise besides; see `vio.inertial`
     accel_vibration: float = 0.4
+    gyro_motion: float = 0.001  # sqrt(s), density that counts per deviation of the rates of the last second: 0.2 % of scale or 0.1 degrees for 0.25 s
+    accel_motion: float = 0.0045  # sqrt(s), the same of the forces: 0.9 %
     arithmetic: str = "float64"  # of the linear solver: "float64", "float32" or "mN", a mantissa of N explicit bits (1 to 52)
 
 
@@ -147,7 +149,7 @@ class MonoConfig:
     span: float = 1.0  # s before a moving start over which the rig is taken to have gone to and fro
     velocity_sigma: float = 0.7  # m/s
     tilt_sigma: float = 0.1  # rad
-    gyro_noise_scale: float = 3.0  # in place of `backend.gyro_noise_scale`, and vibration is not listened to
+    gyro_noise_scale: float = 3.0  # in place of `backend.gyro_noise_scale`; vibration and motion say nothing
     accel_noise_scale: float = 4.0  # the same, the rest of which is in the next three; see `vio.backend.reliance`
     accel_walk_scale: float = 15.0  # multiplies the calibrated walk of the accelerometer's bias, see there too
     jitter: float = 0.0005  # m by which places tremble against the inertial samples

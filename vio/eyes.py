@@ -30,7 +30,8 @@ def fitted(config: Config, calibration: Calibration) -> Config:
         return config
     mono, usual = config.mono, config.backend
     landmarks = max(usual.max_landmarks, math.ceil(usual.max_landmarks * mono.window / usual.window))  # a longer window has room for as many a keyframe
-    noise = {"gyro_noise_scale": mono.gyro_noise_scale, "accel_noise_scale": mono.accel_noise_scale, "gyro_vibration": 0.0, "accel_vibration": 0.0}
+    noise = {"gyro_noise_scale": mono.gyro_noise_scale, "accel_noise_scale": mono.accel_noise_scale}
+    noise |= dict.fromkeys(("gyro_vibration", "accel_vibration", "gyro_motion", "accel_motion"), 0.0)
     backend = replace(usual, window=mono.window, max_landmarks=min(landmarks, MOST_LANDMARKS), **noise)
     return replace(config, frontend=replace(config.frontend, keyframe_max_interval=mono.keyframe_max_interval), backend=backend)
 

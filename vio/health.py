@@ -69,7 +69,7 @@ class ImuScreen:
         self.last = np.zeros((0, 6))  # up to four believed samples (w_B, a_B)
         self.top = np.zeros(6)  # largest magnitudes so far
         self.spikes = 0  # samples in a row taken for spikes
-        self.saturated_ns = np.iinfo(np.int64).min  # the newest sample at the end of the range
+        self.doubtful_ns = np.iinfo(np.int64).min  # the newest sample at the end of the range, or after a jump that was taken for a spike
 
     def screen(self, t_ns: np.ndarray, w_B: np.ndarray, a_B: np.ndarray) -> tuple[Samples, list[str]]:
         """The samples to be believed out of t_ns (n,), w_B, a_B (n, 3), and the reasons why others are not."""
@@ -110,6 +110,8 @@ class ImuScreen:
         last, last_ns = (self.last[-1], self.last_ns) if len(self.last) else (y[0], int(t[0]))
         for i, sample in enumerate(y):
             calm[i] = self.spikes >= _SPIKES_IN_A_ROW or t[i] - last_ns > gap or bool((np.abs(sample - last) <= self._jump).all())
+            if calm[i] and self.spikes >= _SPIKES_IN_A_ROW:
+                self.doubtful_ns = int(t[i])
             self.spikes = 0 if calm[i] else self.spikes + 1
             last, last_ns = (sample, t[i]) if calm[i] else (last, last_ns)
         return calm
@@ -126,12 +128,12 @@ class ImuScreen:
             hit[run - 1 :] |= (equal & (np.abs(ends) >= floor[run - 1 :])).any(axis=1)
         hit = hit[len(rows) - len(y) :]
         if hit.any():
-            self.saturated_ns = int(t[np.flatnonzero(hit)[-1]])
+            self.doubtful_ns = int(t[np.flatnonzero(hit)[-1]])
         return bool(hit.any())
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep."""
-        return {"newest_ns": 0, "last_ns": 0, "last": np.zeros((0, 6)), "top": np.zeros(6), "spikes": 0, "saturated_ns": 0}
+        return {"newest_ns": 0, "last_ns": 0, "last": np.zeros((0, 6)), "top": np.zeros(6), "spikes": 0, "doubtful_ns": 0}
 
 
 @njit

@@ -2,7 +2,8 @@
 
 A calibration tells the noise of a sensor at rest. In flight rotors shake it: EuRoC's accelerometer shows 37 to 46 times its calibrated density between
 samples, its gyro 18 times, and against ground truth their integrals err by 12 to 33 times. Part of that averages out, as it swings: what counts as white
-noise is a share of what is heard (`backend.gyro_vibration`, `accel_vibration`). A sensor that is quiet is relied on as calibrated, but for a factor.
+noise is a share of what is heard (`backend.gyro_vibration`, `accel_vibration`). And what is wrong about scale, mount and stamps grows with the motion
+(`backend.gyro_motion`, `accel_motion`). A quiet sensor that moves slowly is relied on as calibrated, but for a factor.
 """
 
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ _HISTORY_NS = 1_000_000_000  # samples kept before the first frame
 _RECENT = 1.0  # s over which the motion's strength and the vibration are remembered
 _GYRO, _ACCEL = 0.5, 2.0  # rad/s, m/s^2: deviation of the motion that goes unmeasured at least, of a hand-held or flying rig
 _SLOW_NS = 100_000_000  # in so long a gap a motion becomes another one; in shorter ones its neighbours tell the more of it
+_NEVER = np.iinfo(np.int64).min
 _GAP_NS = 25_000_000  # between samples further apart than this something may have gone unmeasured
 _GUESS_NS = 40_000_000  # and beyond this the picture's turn by the gyro is a guess
 
@@ -45,11 +47,11 @@ class InertialBuffer:
     def __init__(self, config: Config) -> None:
         """Empty."""
         self.screen = ImuScreen(config.health)
-        self._gyro_share, self._accel_share = config.backend.gyro_vibration, config.backend.accel_vibration
+        self._config = config.backend
         self._samples = _EMPTY  # (t_ns, w_B, a_B) not older than the last frame, and three before it
         self._reasons = ""  # words, why samples were dropped since the last frame
-        self._vibration, self._heard_ns = np.zeros(3), 0  # see `_hear`; stamp of the last sample heard
-        self._level, self._strength = np.zeros(6), np.zeros(6)  # recent mean of (w_B, a_B) and variance about it
+        self._heard_ns = _NEVER  # stamp of the last sample that went into what is known of the last second, see `_hear`
+        self._level, self._strength, self._vibration = np.zeros(6), np.zeros(6), np.zeros(3)
 
     def prototypes(self) -> dict[str, Any]:
         """What `vio.saved` is to keep; the screen by itself."""
@@ -68,7 +70,6 @@ class InertialBuffer:
             raise ValueError(f"add_imu: {len(t)} stamps, {len(w)} rates and {len(a)} accelerations; the counts must agree")
         believed, reasons = self.screen.screen(t, w, a)
         self._reasons = together(self._reasons, reasons)
-        _feel(*believed, self._samples[0][-1:], self._level, self._strength)
         self._samples = tuple(map(np.concatenate, zip(self._samples, believed)))
 
     def take_reasons(self) -> tuple[str, ...]:
@@ -84,13 +85,14 @@ class InertialBuffer:
         gap, until after `_SLOW_NS` they say nothing of it: then the line's mean, of two values, errs by half of the variance for all of the gap.
         Beyond a range, whose end the last second shows as well, motion is taken for the least.
         """
-        self._heard_ns = _hear(*self._samples, self._heard_ns, end_ns, self._vibration)
-        gyro_var += self._gyro_share**2 * self._vibration[0]
-        accel_var += self._accel_share**2 * self._vibration[1]
+        self._heard_ns = _hear(*self._samples, self._heard_ns, end_ns, self._level, self._strength, self._vibration)
+        config, motion, vibration = self._config, self._strength, self._vibration
+        gyro_var += config.gyro_vibration**2 * vibration[0] + config.gyro_motion**2 * motion[:3].mean()
+        accel_var += config.accel_vibration**2 * vibration[1] + config.accel_motion**2 * motion[3:].mean()
         missing = _missing(self._samples[0], begin_ns, end_ns, _GAP_NS)
-        beyond = (end_ns - begin_ns) * 1e-9 if self.screen.saturated_ns > begin_ns else 0.0
-        gyro_var += max(_GYRO**2 * beyond, max(_GYRO**2, self._strength[:3].max()) * missing)
-        accel_var += max(_ACCEL**2 * beyond, max(_ACCEL**2, self._strength[3:].max()) * missing)
+        beyond = (end_ns - begin_ns) * 1e-9 if self.screen.doubtful_ns > begin_ns else 0.0
+        gyro_var += max(_GYRO**2 * beyond, max(_GYRO**2, motion[:3].max()) * missing)
+        accel_var += max(_ACCEL**2 * beyond, max(_ACCEL**2, motion[3:].max()) * missing)
         return Span(*self._samples, begin_ns, end_ns, gyro_var, accel_var)
 
     def measures(self, begin_ns: int, end_ns: int) -> bool:
@@ -106,38 +108,31 @@ class InertialBuffer:
 
 
 @njit
-def _feel(t_ns, w_B, a_B, last_ns, level, strength):
-    """Let samples (n,), (n, 3), (n, 3) after last_ns (1,) or nothing (0,) into the recent mean level (6,) and the variance strength (6,) about it."""
-    for i in range(t_ns.shape[0]):
-        before = t_ns[i - 1] if i > 0 else last_ns[0] if last_ns.shape[0] > 0 else t_ns[i]
-        share = min((t_ns[i] - before) * 1e-9, _RECENT) / _RECENT
-        for k in range(6):
-            off = (w_B[i, k] if k < 3 else a_B[i, k - 3]) - level[k]
-            if last_ns.shape[0] == 0 and i == 0:
-                level[k], off = level[k] + off, 0.0
-            level[k] += share * off
-            strength[k] += share * (off * off - strength[k])
+def _hear(t_ns, w_B, a_B, after_ns, until_ns, level, strength, vibration):
+    """Let the samples t_ns (n,), w_B, a_B (n, 3) with after_ns < t_ns <= until_ns into what is known of the last second; returns the stamp of the last one.
 
-
-@njit
-def _hear(t_ns, w_B, a_B, after_ns, until_ns, vibration):
-    """Let the samples t_ns (n,), w_B, a_B (n, 3) with after_ns < t_ns <= until_ns into vibration (3,): densities squared of what gyro and accelerometer
-    show that is no motion, (rad/s)^2/Hz and (m/s^2)^2/Hz, means of the last second and of the three axes, and the seconds heard. Returns the stamp of the last one.
-
+    level, strength (6,): mean of (w_B, a_B) and the variance about it. vibration (3,): densities squared of what gyro and accelerometer show that is no
+    motion, (rad/s)^2/Hz and (m/s^2)^2/Hz, means of the three axes, and the seconds heard.
     The mean square successive difference (von Neumann, Kent, Bellinson and Hart, Annals of Mathematical Statistics 12, 1941) leaves of a motion what it does
     from one sample to the next. Theirs is the first one; the third, of four samples, makes 20 times its variance of white noise, nothing of a parabola,
     and of a wave of 4 Hz at 200 samples a second 2 parts in 1000. Across a gap nothing is heard.
     """
     heard = after_ns
-    for i in range(3, t_ns.shape[0]):
+    for i in range(t_ns.shape[0]):
         if not after_ns < t_ns[i] <= until_ns:
             continue
-        heard = t_ns[i]
-        longest = max(t_ns[i] - t_ns[i - 1], t_ns[i - 1] - t_ns[i - 2], t_ns[i - 2] - t_ns[i - 3])
-        if longest > _GAP_NS:
+        is_first, heard = heard == _NEVER, t_ns[i]
+        share = min((t_ns[i] - t_ns[max(i - 1, 0)]) * 1e-9, _RECENT) / _RECENT
+        for k in range(6):
+            now = w_B[i, k] if k < 3 else a_B[i, k - 3]
+            if is_first:
+                level[k] = now
+            off = now - level[k]
+            level[k] += share * off
+            strength[k] += share * (off * off - strength[k])
+        if i < 3 or max(t_ns[i] - t_ns[i - 1], t_ns[i - 1] - t_ns[i - 2], t_ns[i - 2] - t_ns[i - 3]) > _GAP_NS:
             continue
-        step = (t_ns[i] - t_ns[i - 3]) / 3e9
-        gyro = accel = 0.0
+        step, gyro, accel = (t_ns[i] - t_ns[i - 3]) / 3e9, 0.0, 0.0
         for k in range(3):
             gyro += (w_B[i, k] - 3.0 * w_B[i - 1, k] + 3.0 * w_B[i - 2, k] - w_B[i - 3, k]) ** 2
             accel += (a_B[i, k] - 3.0 * a_B[i - 1, k] + 3.0 * a_B[i - 2, k] - a_B[i - 3, k]) ** 2
