@@ -147,7 +147,7 @@ def test_an_error_of_a_width_names_the_signal() -> None:
         with_widths(Config(), {"ray": 0})
 
 
-@pytest.mark.parametrize(("name", "variants"), [("euroc", 1), ("ablation", 17)])
+@pytest.mark.parametrize(("name", "variants"), [("euroc", 1), ("ablation", 18)])
 def test_the_sweeps_of_the_distribution_can_be_read(name: str, variants: int) -> None:
     """Oracle: counted by hand; the first line of the ablation is the default itself."""
     plan = load(resource("launch", f"{name}.toml"), lambda profile: resolve_config(profile, []))

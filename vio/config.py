@@ -80,8 +80,8 @@ class BackEndConfig:
     accel_noise_scale: float = 6.0
     gyro_vibration: float = 0.2  # share of the density of the vibration heard in flight that counts as noise besides; see `vio.inertial`
     accel_vibration: float = 0.4
-    gyro_motion: float = 0.001  # sqrt(s), density that counts per deviation of the rates of the last second: 0.2 % of scale or 0.1 degrees for 0.25 s
-    accel_motion: float = 0.0045  # sqrt(s), the same of the forces: 0.9 %
+    gyro_motion: float = 0.0012  # sqrt(s), density that counts per deviation of the rates of the last second: 0.24 % for 0.25 s
+    accel_motion: float = 0.004  # sqrt(s), the same of the forces: 0.8 %
     arithmetic: str = "float64"  # of the linear solver: "float64", "float32" or "mN", a mantissa of N explicit bits (1 to 52)
 
 

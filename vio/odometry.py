@@ -240,7 +240,7 @@ class Odometry:
         self._back_end.doubt(self._monitor.contradicts)
         clock, counts, frame = Clock(), arrival.counts, arrival.frame
         seen = arrival.seen.without(self._rejected) if len(self._rejected) else arrival.seen
-        state, work, entered = None, None, False
+        state, work = None, None
         if self._pre is not None:
             state = self._back_end.refine_frame(self._pre, seen.observations, counts)
             self._ask_when(arrival, state)
@@ -251,10 +251,12 @@ class Odometry:
             arrival.laps["refine"] = clock.lap()
         elif len(arrival.samples[0]):
             self._start(arrival)
-        if rests := self._rests(seen):
+        rests = self._rests(seen)
+        is_keyframe = not rests and self._shows_more(seen)
+        if rests:
             state = self._hold(seen, counts)
-        elif self._initialised_by and (self._shows_more(seen) or self._pre is None or self._back_end.hurries(self._pre.dt[0])):
-            work, entered = self._entry(arrival, seen.observations, state), True
+        elif self._initialised_by and (is_keyframe or self._pre is None or self._back_end.hurries(self._pre.dt[0])):
+            work = self._entry(arrival, seen.observations, state)
             if self._pre is None:  # the first of a window: only its solution is a state
                 state, work, arrival.solved_t_ns = work(counts), None, frame.t_ns
                 self._settle()
@@ -267,7 +269,7 @@ class Odometry:
         health = self._health(frame.t_ns, state)
         if work is not None:
             self._solving.start(work)
-        return FrameOutput(frame.t_ns, state, seen.tracks, counts, health, entered, arrival.laps, arrival.solved_t_ns)
+        return FrameOutput(frame.t_ns, state, seen.tracks, counts, health, is_keyframe, arrival.laps, arrival.solved_t_ns)
 
     def _report(self, arrival: Arrival) -> None:
         """Tell monitor and standstill of what has arrived."""
