@@ -1,5 +1,7 @@
 """Samples between two frames: how strong the motion is, what of it goes unmeasured, and how well its size is guessed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from vio.backend.preintegration import integrate_span, preintegrated
 from vio.config import Config
 from vio.events import new_counts
 from vio.inertial import _NEVER, InertialBuffer, _hear, _missing
+from vio.io.tables import read_numbers
 from vio.io.trajectory import Channel, Flight, Harmonics, Motion, from_harmonics
 from vio.io.simulator import stamps
 from vio.lie import so3_log
@@ -84,6 +87,26 @@ def test_noise_is_heard_and_motion_is_not() -> None:
         buffer.span(7_000 * MS, 7_900 * MS, 0.0, 0.0)
     assert quiet._vibration[0] < (0.1 * 1.7e-4) ** 2 and quiet._vibration[1] < (0.1 * 2e-3) ** 2
     np.testing.assert_allclose(np.sqrt(noisy._vibration[:2]), [gyro, accel], rtol=0.1)
+
+
+@pytest.mark.parametrize("flight", ["V1_02_medium", "V2_01_easy", "MH_05_difficult"])
+def test_rotors_are_heard_far_above_the_calibrated_noise(flight: str) -> None:
+    """Oracle: third differences by numpy over the same seconds; a minute of recorded samples has a median of ten times the calibrated densities and more."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data" / "flights" / flight
+    if not folder.is_dir():
+        pytest.skip("EuRoC's flights are not at ../shared/data")
+    t, numbers, _ = read_numbers(folder / "mav0" / "imu0" / "data.csv", 6)
+    vibration, level, strength, heard, found, expected = np.zeros(3), np.zeros(6), np.zeros(6), _NEVER, [], []
+    for k in range(200, 12_000, 200):
+        part, vibration[2] = slice(k - 200, k), 0.0
+        heard = _hear(t[part], numbers[part, :3].copy(), numbers[part, 3:].copy(), heard, int(t[k - 1]), level, strength, vibration)
+        found.append(np.sqrt(vibration[:2]) / [1.6968e-4, 2e-3])
+        squares = (np.diff(numbers[part], 3, axis=0) ** 2).mean(axis=0).reshape(2, 3).mean(axis=1)
+        expected.append(np.sqrt(squares / 20.0 * 0.005) / [1.6968e-4, 2e-3])
+    (gyro, accel), slow = np.median(found, axis=0), np.median(expected, axis=0)
+    print(f"{flight}: gyro {gyro:.0f}, accelerometer {accel:.0f} times the calibrated density, medians of a minute")
+    np.testing.assert_allclose([gyro, accel], slow, rtol=0.05)
+    assert gyro > 10.0 and accel > 10.0
 
 
 def test_vibration_and_motion_count_as_noise_of_a_span() -> None:

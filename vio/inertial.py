@@ -1,7 +1,7 @@
 """Inertial samples on their way to the estimator: those that are believed, kept until both frames around them are known, and how noisy they are.
 
-A calibration tells the noise of a sensor at rest. In flight rotors shake it: EuRoC's accelerometer shows 37 to 46 times its calibrated density between
-samples, its gyro 18 times, and against ground truth their integrals err by 12 to 33 times. Part of that averages out, as it swings: what counts as white
+A calibration tells the noise of a sensor at rest. In flight rotors shake it: EuRoC's accelerometer shows 33 to 46 times its calibrated density between
+samples, its gyro 16 to 19 times, and against ground truth their integrals err by 12 to 33 times. Part of that averages out, as it swings: what counts as white
 noise is a share of what is heard (`backend.gyro_vibration`, `accel_vibration`). And what is wrong about scale, mount and stamps grows with the motion
 (`backend.gyro_motion`, `accel_motion`). A quiet sensor that moves slowly is relied on as calibrated, but for a factor.
 """
